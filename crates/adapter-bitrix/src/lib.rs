@@ -1,0 +1,1 @@
+//! Reads a Bitrix24 portal over REST.

@@ -1,0 +1,1 @@
+//! Keeps the replica and the control tables in PostgreSQL.

@@ -1,0 +1,2 @@
+//! The `b24sync` binary.
+fn main() {}

@@ -1,0 +1,365 @@
+//! A batch of records → columns ready to be bound, a content hash per record, and the records that cannot be stored.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, FixedOffset, Utc};
+use sha2::{Digest, Sha256};
+
+use super::cells::{self, ColumnData, Misfit};
+use super::column::{ColumnName, ColumnType, OVERFLOW_COLUMN};
+use super::json;
+use super::schema::{MappedField, SchemaNeed, TableMapping, Target, Widening};
+use super::value::{self, Cell, ValueError};
+use crate::entity::{EntityType, RecordId};
+use crate::field::FieldKind;
+use crate::record::{ReadToken, RecordBatch};
+
+/// Raised when conversion changes, so that no row of an older version counts as equal.
+const HASH_VERSION: u8 = 1;
+
+/// Characters of a refused value that the quarantine keeps for the operator.
+const EXCERPT_CHARACTERS: usize = 120;
+
+/// Hash of a record's content: equal content, equal hash, whatever the order of fields and however emptiness was
+/// spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ContentHash(pub [u8; 16]);
+
+/// A column of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// Its name.
+    pub name: ColumnName,
+    /// Its type.
+    pub column_type: ColumnType,
+    /// One cell per row.
+    pub data: ColumnData,
+}
+
+/// Rows for one table, column by column, sorted by id as they were read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowBatch {
+    /// Whose rows.
+    pub entity: EntityType,
+    /// Drawn before the rows were read.
+    pub read: ReadToken,
+    /// Ids of the rows.
+    pub ids: Vec<RecordId>,
+    /// Modification time of each row.
+    pub modified: Vec<Option<DateTime<Utc>>>,
+    /// Content hash of each row.
+    pub hashes: Vec<ContentHash>,
+    /// The columns.
+    pub columns: Vec<Column>,
+}
+
+impl RowBatch {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
+
+/// A record that cannot be stored, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Which record.
+    pub id: RecordId,
+    /// The field that is to blame, where one is.
+    pub field: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// The beginning of the value, for the operator; never of a file, whose links carry tokens.
+    pub excerpt: Option<String>,
+}
+
+/// What became of a batch of records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MappedBatch {
+    /// Records that can be stored.
+    pub rows: RowBatch,
+    /// Records that cannot.
+    pub rejected: Vec<Rejection>,
+}
+
+/// Turns records into rows.
+///
+/// # Errors
+/// What the table lacks before all storable records fit into it; bring the table there and map again.
+pub fn map(mapping: &TableMapping, batch: &RecordBatch) -> Result<MappedBatch, Vec<SchemaNeed>> {
+    let mut mapper = Mapper::new(mapping, batch);
+    for row in 0..batch.len() {
+        mapper.row(row);
+    }
+    if mapper.needs.is_empty() {
+        Ok(MappedBatch { rows: mapper.rows, rejected: mapper.rejected })
+    } else {
+        Err(mapper.needs.into_iter().collect())
+    }
+}
+
+struct Mapper<'a> {
+    mapping: &'a TableMapping,
+    batch: &'a RecordBatch,
+    offset: FixedOffset,
+    strays: Vec<Vec<(&'a str, &'a str)>>,
+    rows: RowBatch,
+    rejected: Vec<Rejection>,
+    needs: HashSet<SchemaNeed>,
+    /// Content of the row at hand, for its hash.
+    content: Vec<u8>,
+}
+
+/// A row's cells in the order of the columns, or who is to blame that there is no row.
+type RowCells<'a> = Result<Vec<Cell<'a>>, Blame<'a>>;
+
+struct Blame<'a> {
+    field: &'a str,
+    reason: String,
+    excerpt: Option<&'a str>,
+}
+
+impl<'a> Mapper<'a> {
+    fn new(mapping: &'a TableMapping, batch: &'a RecordBatch) -> Mapper<'a> {
+        let mut strays = vec![Vec::new(); batch.len()];
+        for (stray, value) in batch.strays() {
+            if let Some(row) = strays.get_mut(stray.row) {
+                row.push((stray.name.as_str(), value));
+            }
+        }
+        let rows = RowBatch {
+            entity: mapping.entity,
+            read: batch.read,
+            ids: Vec::with_capacity(batch.len()),
+            modified: Vec::with_capacity(batch.len()),
+            hashes: Vec::with_capacity(batch.len()),
+            columns: columns(mapping),
+        };
+        Mapper {
+            mapping,
+            batch,
+            offset: *batch.source_time.offset(),
+            strays,
+            rows,
+            rejected: Vec::new(),
+            needs: HashSet::new(),
+            content: Vec::new(),
+        }
+    }
+
+    fn row(&mut self, row: usize) {
+        let Some(id) = self.batch.ids().get(row).copied() else { return };
+        match self.cells(row) {
+            Ok(cells) => {
+                self.rows.ids.push(id);
+                self.rows.modified.push(self.batch.modified(row));
+                self.rows.hashes.push(hash(&self.content));
+                for (column, cell) in self.rows.columns.iter_mut().zip(&cells) {
+                    column.data.push(cell);
+                }
+            }
+            Err(blame) => self.rejected.push(Rejection {
+                id,
+                field: Some(blame.field.to_owned()),
+                reason: blame.reason,
+                excerpt: blame.excerpt.map(|json| json.chars().take(EXCERPT_CHARACTERS).collect()),
+            }),
+        }
+    }
+
+    fn cells(&mut self, row: usize) -> RowCells<'a> {
+        self.content.clear();
+        self.content.push(HASH_VERSION);
+        let mut cells = Vec::with_capacity(self.rows.columns.len());
+        let mut overflow = Overflow::default();
+        for (position, field) in self.mapping.fields.iter().enumerate() {
+            let Some(json) = self.batch.value(row, position) else {
+                cells.extend(targets(field).map(|_| Cell::Null));
+                continue;
+            };
+            let blame = |error: &ValueError| Blame {
+                field: field.field.as_str(),
+                reason: error.to_string(),
+                excerpt: excerpt(field, json),
+            };
+            if field.target == Target::Overflow {
+                overflow.push(field.field.as_str(), value::undescribed(json).map_err(|error| blame(&error))?);
+                continue;
+            }
+            let converted =
+                value::convert(field.kind, field.multiple, json, self.offset).map_err(|error| blame(&error))?;
+            for (target, cell) in targets(field).zip(std::iter::once(converted.cell).chain(converted.currency)) {
+                cells.push(self.fitted(field, target, cell, json)?);
+            }
+        }
+        for (name, json) in self.strays.get(row).into_iter().flatten() {
+            let blame = |error: ValueError| Blame { field: name, reason: error.to_string(), excerpt: None };
+            overflow.push(name, value::undescribed(json).map_err(blame)?);
+        }
+        self.overflow(overflow, &mut cells);
+        Ok(cells)
+    }
+
+    fn fitted(
+        &mut self,
+        field: &'a MappedField,
+        target: &Target,
+        cell: Cell<'a>,
+        json: &'a str,
+    ) -> Result<Cell<'a>, Blame<'a>> {
+        let Target::Column { name, column_type, pinned } = target else { return Ok(Cell::Null) };
+        feed(&mut self.content, name.as_str(), &cell);
+        let refuse = |reason: String| Blame { field: field.field.as_str(), reason, excerpt: excerpt(field, json) };
+        match cells::fit(cell, *column_type) {
+            Ok(cell) => Ok(cell),
+            Err(Misfit::Refuse(reason)) => Err(refuse(reason.to_owned())),
+            Err(Misfit::Widen(to)) if *pinned => {
+                Err(refuse(format!("needs {to}, but the column `{name}` is {column_type} and could not be widened")))
+            }
+            Err(Misfit::Widen(to)) => {
+                self.need(Widening { column: name.clone(), to });
+                Ok(Cell::Null)
+            }
+        }
+    }
+
+    /// Of two needs for one column, the wider type wins.
+    fn need(&mut self, widening: Widening) {
+        let narrower = self.needs.iter().find_map(|need| match need {
+            SchemaNeed::Widen(other) if other.column == widening.column => Some(other.clone()),
+            _ => None,
+        });
+        match narrower {
+            Some(other) if other.to == ColumnType::Numeric || other.to == widening.to => {}
+            Some(other) => {
+                self.needs.remove(&SchemaNeed::Widen(other));
+                self.needs.insert(SchemaNeed::Widen(widening));
+            }
+            None => {
+                self.needs.insert(SchemaNeed::Widen(widening));
+            }
+        }
+    }
+
+    fn overflow(&mut self, overflow: Overflow<'a>, cells: &mut Vec<Cell<'a>>) {
+        let object = overflow.into_json();
+        if let Some(object) = &object {
+            feed(&mut self.content, OVERFLOW_COLUMN, &Cell::Json(object.as_str().into()));
+            if !self.mapping.overflow {
+                self.needs.insert(SchemaNeed::Overflow);
+            }
+        }
+        if self.mapping.overflow {
+            cells.push(object.map_or(Cell::Null, |object| Cell::Json(object.into())));
+        }
+    }
+}
+
+/// Values without a column of their own, by name.
+#[derive(Default)]
+struct Overflow<'a> {
+    members: std::collections::BTreeMap<&'a str, std::borrow::Cow<'a, str>>,
+}
+
+impl<'a> Overflow<'a> {
+    fn push(&mut self, name: &'a str, json: Option<std::borrow::Cow<'a, str>>) {
+        if let Some(json) = json {
+            self.members.insert(name, json);
+        }
+    }
+
+    fn into_json(self) -> Option<String> {
+        if self.members.is_empty() {
+            return None;
+        }
+        let mut out = String::from("{");
+        for (position, (name, json)) in self.members.iter().enumerate() {
+            if position > 0 {
+                out.push_str(", ");
+            }
+            json::push_string(&mut out, name);
+            out.push_str(": ");
+            out.push_str(json);
+        }
+        out.push('}');
+        Some(out)
+    }
+}
+
+/// What of a refused value an operator may see: nothing that may carry a token.
+fn excerpt<'a>(field: &MappedField, json: &'a str) -> Option<&'a str> {
+    Some(json).filter(|json| field.kind != FieldKind::File && !value::mentions_token(json))
+}
+
+fn targets(field: &MappedField) -> impl Iterator<Item = &Target> {
+    std::iter::once(&field.target)
+        .chain(field.currency.as_ref())
+        .filter(|target| matches!(target, Target::Column { .. }))
+}
+
+fn columns(mapping: &TableMapping) -> Vec<Column> {
+    let mut columns: Vec<Column> = mapping
+        .fields
+        .iter()
+        .flat_map(targets)
+        .filter_map(|target| match target {
+            Target::Column { name, column_type, .. } => {
+                Some(Column { name: name.clone(), column_type: *column_type, data: ColumnData::new(*column_type) })
+            }
+            Target::Overflow => None,
+        })
+        .collect();
+    if mapping.overflow {
+        columns.push(Column {
+            name: ColumnName::existing(OVERFLOW_COLUMN),
+            column_type: ColumnType::Jsonb,
+            data: ColumnData::new(ColumnType::Jsonb),
+        });
+    }
+    columns
+}
+
+/// Adds a cell to a row's content. NULLs are left out, so that a new, empty column changes no hash. The cell is taken
+/// before it is fitted to its column, so that widening changes none either.
+fn feed(content: &mut Vec<u8>, column: &str, cell: &Cell<'_>) {
+    let number;
+    let (tag, bytes): (u8, &[u8]) = match cell {
+        Cell::Null => return,
+        Cell::Text(text) => (b't', text.as_bytes()),
+        Cell::Integer(value) => {
+            number = value.to_be_bytes();
+            (b'i', &number)
+        }
+        Cell::Decimal(text) => (b'd', text.as_bytes()),
+        Cell::Boolean(value) => (b'b', if *value { b"1" } else { b"0" }),
+        Cell::Instant(value) => {
+            number = value.timestamp_micros().to_be_bytes();
+            (b'm', &number)
+        }
+        Cell::Date(value) => {
+            number = i64::from(chrono::Datelike::num_days_from_ce(value)).to_be_bytes();
+            (b'y', &number)
+        }
+        Cell::Json(text) => (b'j', text.as_bytes()),
+    };
+    content.extend_from_slice(column.as_bytes());
+    content.push(tag);
+    content.extend_from_slice(&bytes.len().to_be_bytes());
+    content.extend_from_slice(bytes);
+}
+
+fn hash(content: &[u8]) -> ContentHash {
+    let digest = Sha256::digest(content);
+    let mut hash = [0; 16];
+    hash.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    ContentHash(hash)
+}
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+mod tests;

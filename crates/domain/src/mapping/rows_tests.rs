@@ -1,0 +1,133 @@
+use std::collections::HashSet as Set;
+
+use super::*;
+use crate::field::{FieldDescription, FieldName};
+use crate::mapping::TimestampStyle;
+use crate::mapping::schema::{KnownTable, SchemaPlan, plan};
+use crate::record::RecordBatchBuilder;
+
+fn description(name: &str, type_name: &str) -> FieldDescription {
+    FieldDescription {
+        name: FieldName::new(name),
+        type_name: type_name.to_owned(),
+        kind: FieldKind::of(type_name),
+        multiple: false,
+        label: None,
+        options: Vec::new(),
+    }
+}
+
+fn schema(fields: &[(&str, &str)]) -> SchemaPlan {
+    let described: Vec<_> = fields.iter().map(|(name, kind)| description(name, kind)).collect();
+    plan("deal".parse().unwrap(), &described, &KnownTable::default(), TimestampStyle::Timestamp).unwrap()
+}
+
+/// One batch; values in the layout's (alphabetical) order.
+fn batch(mapping: &TableMapping, records: &[(i64, &[&str])], strays: &[(&str, &str)]) -> RecordBatch {
+    let moscow = FixedOffset::east_opt(3 * 3600).unwrap();
+    let mut builder = RecordBatchBuilder::new(
+        mapping.entity,
+        std::sync::Arc::clone(&mapping.layout),
+        ReadToken(7),
+        DateTime::UNIX_EPOCH.with_timezone(&moscow),
+        String::new(),
+    );
+    for (id, values) in records {
+        builder.begin(RecordId::new(*id).unwrap(), None);
+        for (position, value) in values.iter().enumerate() {
+            builder.set_derived(position, value);
+        }
+        for (name, value) in strays {
+            let start = builder.text().len();
+            builder.set_derived(usize::MAX, value);
+            builder.stray(name, start..start + value.len());
+        }
+    }
+    builder.finish(false)
+}
+
+#[test]
+fn one_bad_value_rejects_its_record_alone() {
+    let plan = schema(&[("AMOUNT", "double"), ("TITLE", "string")]);
+    let batch = batch(&plan.mapping, &[(1, &["\"1.5\"", "\"a\""]), (2, &["\"abc\"", "\"b\""])], &[]);
+    let mapped = map(&plan.mapping, &batch).unwrap();
+    assert_eq!(mapped.rows.ids.len(), 1);
+    assert_eq!(
+        mapped.rejected,
+        [Rejection {
+            id: RecordId::new(2).unwrap(),
+            field: Some("AMOUNT".to_owned()),
+            reason: "not a number".to_owned(),
+            excerpt: Some("\"abc\"".to_owned()),
+        }]
+    );
+    assert!(mapped.rows.columns.iter().all(|column| column.data.len() == 1));
+}
+
+#[test]
+fn a_file_that_is_refused_leaves_no_trace_of_its_link() {
+    let plan = schema(&[("DOC", "file")]);
+    let batch = batch(&plan.mapping, &[(1, &[r#"{"url":"https://p/?auth=SECRET"}"#])], &[]);
+    let mapped = map(&plan.mapping, &batch).unwrap();
+    assert_eq!(mapped.rejected[0].excerpt, None);
+}
+
+#[test]
+fn a_value_that_is_too_wide_asks_for_a_wider_column() {
+    let plan = schema(&[("AMOUNT", "integer")]);
+    let batch = batch(&plan.mapping, &[(1, &["\"3000000000\""]), (2, &["\"1.5\""])], &[]);
+    let needs = map(&plan.mapping, &batch).unwrap_err();
+    let widening = Widening { column: ColumnName::existing("amount"), to: ColumnType::Numeric };
+    assert_eq!(needs, [SchemaNeed::Widen(widening)]);
+    let plan = plan.with_needs(&needs);
+    assert_eq!(map(&plan.mapping, &batch).unwrap().rows.len(), 2);
+}
+
+#[test]
+fn a_pinned_column_refuses_what_it_cannot_hold() {
+    let mut plan = schema(&[("AMOUNT", "integer")]);
+    plan.mapping.pin(&ColumnName::existing("amount"), ColumnType::Integer);
+    let batch = batch(&plan.mapping, &[(1, &["3000000000"])], &[]);
+    let mapped = map(&plan.mapping, &batch).unwrap();
+    assert_eq!(mapped.rejected[0].reason, "needs bigint, but the column `amount` is integer and could not be widened");
+}
+
+#[test]
+fn values_that_nobody_described_go_to_the_overflow_column() {
+    let plan = schema(&[("TITLE", "string")]);
+    let strays = [("NEW", "\"x\""), ("EMPTY", "[]")];
+    let batch = batch(&plan.mapping, &[(1, &["\"a\""])], &strays);
+    assert_eq!(map(&plan.mapping, &batch).unwrap_err(), [SchemaNeed::Overflow]);
+    let plan = plan.with_needs(&[SchemaNeed::Overflow]);
+    let mapped = map(&plan.mapping, &batch).unwrap();
+    let overflow = mapped.rows.columns.last().unwrap();
+    assert_eq!(overflow.name.as_str(), "_extra");
+    let ColumnData::Texts(texts) = &overflow.data else { panic!("JSON travels as text") };
+    assert_eq!(texts.iter().collect::<Vec<_>>(), [Some(r#"{"NEW": "x"}"#)]);
+}
+
+#[test]
+fn the_hash_ignores_how_emptiness_is_spelled_and_new_empty_columns() {
+    let narrow = schema(&[("TITLE", "string")]);
+    let wide = schema(&[("AMOUNT", "double"), ("TITLE", "string")]);
+    let hash = |plan: &SchemaPlan, values: &[&str]| {
+        map(&plan.mapping, &batch(&plan.mapping, &[(1, values)], &[])).unwrap().rows.hashes[0]
+    };
+    let expected = hash(&narrow, &["\"a\""]);
+    for empty in ["null", "\"\"", "[]", "false"] {
+        assert_eq!(hash(&wide, &[empty, "\"a\""]), expected, "{empty}");
+    }
+    let different: Set<_> = ["\"a\"", "\"b\"", "\"\""].iter().map(|title| hash(&narrow, &[title])).collect();
+    assert_eq!(different.len(), 3);
+}
+
+#[test]
+fn widening_changes_no_hash() {
+    let plan = schema(&[("AMOUNT", "integer")]);
+    let wider = plan
+        .clone()
+        .with_needs(&[SchemaNeed::Widen(Widening { column: ColumnName::existing("amount"), to: ColumnType::Numeric })]);
+    let hash =
+        |plan: &SchemaPlan| map(&plan.mapping, &batch(&plan.mapping, &[(1, &["\"5\""])], &[])).unwrap().rows.hashes[0];
+    assert_eq!(hash(&plan), hash(&wider));
+}

@@ -1,0 +1,8 @@
+//! What the service needs from the outside ([`outbound`]) and what the outside may ask of it ([`inbound`]).
+//! A port method is one atomic step; no transaction, connection or row type crosses a port.
+
+mod inbound;
+mod outbound;
+
+pub use inbound::*;
+pub use outbound::*;

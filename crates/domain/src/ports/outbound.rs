@@ -1,0 +1,312 @@
+//! Ports that adapters implement and use cases call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use crate::entity::{EntityType, RecordId};
+use crate::error::{SourceError, StoreError};
+use crate::field::FieldDescription;
+use crate::lease::{Grant, HeldBy, Lease, Scope};
+use crate::mapping::ColumnName;
+use crate::mapping::rows::{MappedBatch, Rejection};
+use crate::mapping::schema::{KnownTable, SchemaPlan};
+use crate::progress::{Cursor, Watermark, Window};
+use crate::record::{Layout, ReadToken, RecordBatch};
+use crate::run::{Ending, Run, RunId, RunKind, RunStatus};
+use crate::settings::EntitySettings;
+
+/// What to list.
+#[derive(Debug, Clone)]
+pub struct ListQuery {
+    /// Which entity.
+    pub entity: EntityType,
+    /// Which fields.
+    pub layout: Arc<Layout>,
+    /// Which records.
+    pub window: Window,
+    /// Records above this id only.
+    pub cursor: Cursor,
+}
+
+/// Reads a Bitrix24 portal. Transient failures are retried inside; what comes out is final for the call.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait CrmSource: Send + Sync {
+    /// Describes every field of `entity` that this source delivers, user fields included, by classic names.
+    async fn fields(&self, entity: EntityType) -> Result<Vec<FieldDescription>, SourceError>;
+
+    /// Reads records above the query's cursor, strictly ascending by id, as many as one request brings (at most 2,500:
+    /// 50 commands of 50 records). MUST draw a token from `order` before every attempt and report the one of the attempt
+    /// that succeeded. MUST set `exhausted` only when a valid empty page followed the last record. MUST NOT use
+    /// anything that came after a short or faulty page of the same answer.
+    async fn list(&self, query: &ListQuery, order: &dyn ReadOrder) -> Result<RecordBatch, SourceError>;
+
+    /// Reads the records with these ids, at most 2,500, ascending by id. A record that is missing from the answer is
+    /// deleted or not readable: the caller MUST NOT take its absence as a proof of deletion.
+    async fn by_ids(
+        &self,
+        entity: EntityType,
+        layout: &Arc<Layout>,
+        ids: &[RecordId],
+        order: &dyn ReadOrder,
+    ) -> Result<RecordBatch, SourceError>;
+
+    /// About how many records there are, for showing progress; `None` when the portal does not say.
+    async fn count(&self, entity: EntityType) -> Result<Option<u64>, SourceError>;
+}
+
+/// Numbers reads of the portal, across all processes that share a database.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait ReadOrder: Send + Sync {
+    /// A token greater than every one drawn before it, by anybody.
+    async fn next(&self) -> Result<ReadToken, StoreError>;
+}
+
+/// Where a run stands once a batch is committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Which run.
+    pub run: RunId,
+    /// Its new cursor; `None` leaves it where it is.
+    pub cursor: Option<Cursor>,
+    /// The portal's time at the run's first page.
+    pub source_start: DateTime<Utc>,
+    /// Records that this step adds to the run's count.
+    pub processed: u64,
+}
+
+/// What became of a committed batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// Rows inserted or changed.
+    pub written: u64,
+    /// Rows that were equal already.
+    pub unchanged: u64,
+    /// Records whose stored version may be newer than the one read, because the reads overlapped: read them again.
+    pub contested: Vec<RecordId>,
+    /// Records that only the database could refuse (constraints or triggers of the user's, sizes); in quarantine now.
+    pub refused: Vec<Rejection>,
+}
+
+/// Keeps the replica tables.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait RecordStore: Send + Sync {
+    /// What is known of the entity's table.
+    async fn known_table(&self, entity: EntityType) -> Result<KnownTable, StoreError>;
+
+    /// Brings the table and the data dictionary to `plan`; idempotent. MUST NOT drop, rename or narrow a column. Fails
+    /// with [`StoreError::CannotWiden`] for the first column whose widening the database refuses, after everything else
+    /// has been done.
+    async fn ensure_table(&self, plan: &SchemaPlan) -> Result<(), StoreError>;
+
+    /// Remembers that a column cannot be widened.
+    async fn pin_column(&self, entity: EntityType, column: &ColumnName) -> Result<(), StoreError>;
+
+    /// Upserts `batch`, puts its rejections into quarantine, takes stored records out of it, and records the run's
+    /// progress: all in one transaction; idempotent. MUST keep a row that comes from a later read. MUST NOT write a row
+    /// whose content is equal. MUST fail with [`StoreError::LeaseLost`] on a stale lease.
+    async fn commit(&self, batch: &MappedBatch, step: &Step, lease: &Lease) -> Result<Commit, StoreError>;
+}
+
+/// A row of the run log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedRun {
+    /// Its number.
+    pub id: RunId,
+    /// Its entity, as written in the log; logs may name entities that this version does not know.
+    pub entity: String,
+    /// What it did, as written in the log.
+    pub kind: String,
+    /// How it stands, as written in the log.
+    pub status: String,
+    /// Records processed.
+    pub processed: i64,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// When it began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub completed_at: Option<DateTime<Utc>>,
+}
+
+/// Remembers runs: `sync_logs` and the state that a run needs to go on.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait RunLog: Send + Sync {
+    /// Resumes the entity's unfinished run of this kind if it is younger than 24 hours, else begins a new one. Older
+    /// unfinished runs, and those of other kinds, are closed as interrupted. MUST fail with
+    /// [`StoreError::LeaseLost`] on a stale lease.
+    async fn open(&self, entity: EntityType, kind: RunKind, lease: &Lease) -> Result<Run, StoreError>;
+
+    /// Moves the run's cursor back to the start and draws a new start token, because the table got columns that records
+    /// already read do not fill.
+    async fn rewind(&self, run: RunId, lease: &Lease) -> Result<ReadToken, StoreError>;
+
+    /// Ends a run whose listing is complete: its status, `sync_state`, and the watermark if it has none yet, in one
+    /// transaction. Returns the status: completed, with or without quarantine.
+    async fn complete(&self, run: RunId, watermark: Watermark, lease: &Lease) -> Result<RunStatus, StoreError>;
+
+    /// Ends a run that did not complete.
+    async fn end(&self, run: RunId, ending: &Ending, lease: &Lease) -> Result<(), StoreError>;
+
+    /// Closes runs that are marked as running although nobody holds their lease any more. Returns how many.
+    async fn close_abandoned(&self) -> Result<u64, StoreError>;
+
+    /// The last runs, newest first.
+    async fn recent(&self, limit: u32) -> Result<Vec<LoggedRun>, StoreError>;
+}
+
+/// Hands out leases. Only the database's clock counts.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait LeaseStore: Send + Sync {
+    /// Takes a lease that nobody holds, or whose time is over.
+    async fn acquire(&self, scope: Scope, holder: &str, ttl: Duration) -> Result<Grant, StoreError>;
+
+    /// Takes a lease from a holder that is known to be gone, before its time is over. `None` when the lease has changed
+    /// hands since `gone` was seen.
+    async fn take_over(
+        &self,
+        scope: Scope,
+        holder: &str,
+        gone: &HeldBy,
+        ttl: Duration,
+    ) -> Result<Option<Lease>, StoreError>;
+
+    /// Prolongs a lease. Fails with [`StoreError::LeaseLost`] when it is not ours any more.
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<(), StoreError>;
+
+    /// Gives a lease back; harmless when it is not ours any more.
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
+}
+
+/// A record in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Its entity.
+    pub entity: EntityType,
+    /// Which record, and why.
+    pub rejection: Rejection,
+    /// When it was first refused.
+    pub first_seen: DateTime<Utc>,
+    /// When it was last refused.
+    pub last_seen: DateTime<Utc>,
+}
+
+/// How an entity's replica stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntityOverview {
+    /// The entity.
+    pub entity: EntityType,
+    /// Its settings.
+    pub settings: EntitySettings,
+    /// Rows of the table; `None` when there is no table yet.
+    pub rows: Option<i64>,
+    /// Records in quarantine.
+    pub quarantined: i64,
+    /// Its last run.
+    pub last_run: Option<LoggedRun>,
+    /// Portal time up to which it is complete.
+    pub watermark: Option<DateTime<Utc>>,
+}
+
+/// Answers questions about the replica.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait StatusStore: Send + Sync {
+    /// How every entity stands, in the catalogue's order.
+    async fn overview(&self) -> Result<Vec<EntityOverview>, StoreError>;
+
+    /// Records in quarantine, of one entity or of all, oldest first.
+    async fn quarantine(&self, entity: Option<EntityType>, limit: u32) -> Result<Vec<Quarantined>, StoreError>;
+}
+
+/// Importance of a request to the portal: the lower goes first when the budget is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// A record that an event named, or that an operator asked for.
+    Hint,
+    /// An incremental pass.
+    Incremental,
+    /// A full pass.
+    Full,
+}
+
+/// What an answer of the portal said about its budget.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BudgetReport {
+    /// REST method.
+    pub method: String,
+    /// Seconds of execution time that the method has used in the portal's window.
+    pub operating_seconds: Option<f64>,
+    /// When part of it is given back.
+    pub resets_at: Option<DateTime<Utc>>,
+    /// Whether the portal refused the request for its rate.
+    pub rate_refused: bool,
+    /// Whether the portal refused the method for its execution time.
+    pub method_refused: bool,
+}
+
+/// Keeps all requests to one portal inside its limits.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait PortalPacer: Send + Sync {
+    /// Waits until a request for these methods may be sent. MUST be asked before every attempt.
+    async fn admit(&self, lane: Lane, methods: &[String]);
+
+    /// Learns from an answer.
+    fn report(&self, report: &BudgetReport);
+}
+
+/// Tells the time.
+#[cfg_attr(feature = "mock", mockall::automock)]
+pub trait Clock: Send + Sync {
+    /// Now, by this machine's clock. Never compared with the portal's or the database's.
+    fn now(&self) -> DateTime<Utc>;
+}
+
+/// Knows this process among others, so that a lease of a process that is gone need not run out.
+#[cfg_attr(feature = "mock", mockall::automock)]
+pub trait Instances: Send + Sync {
+    /// Identity of this process.
+    fn me(&self) -> String;
+
+    /// Whether the process with this identity is certainly gone. `false` when in doubt.
+    fn is_gone(&self, holder: &str) -> bool;
+}
+
+/// What happens in a run, for people who watch it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEvent {
+    /// It began, or went on.
+    Started {
+        /// The run as it starts.
+        run: Run,
+        /// About how many records there are.
+        expected: Option<u64>,
+    },
+    /// It committed something.
+    Advanced {
+        /// Records processed so far.
+        processed: u64,
+        /// Records in quarantine so far.
+        quarantined: u64,
+    },
+    /// It ended.
+    Ended {
+        /// How.
+        status: RunStatus,
+    },
+}
+
+/// Watches a run.
+#[cfg_attr(feature = "mock", mockall::automock)]
+pub trait RunObserver: Send + Sync {
+    /// Something happened. MUST return at once.
+    fn on(&self, event: &RunEvent);
+}

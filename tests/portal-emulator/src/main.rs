@@ -1,0 +1,2 @@
+//! The `portal-emulator` binary.
+fn main() {}
