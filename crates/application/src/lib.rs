@@ -1,1 +1,18 @@
-//! Use cases of the Bitrix24 sync service.
+//! Use cases of the Bitrix24 sync service: short functions over [`Ports`] that fetch, decide and commit.
+//! Decisions live in the domain; what is here puts them in order, overlaps reading with writing, and holds the lease.
+//!
+//! - [`ports`]: the way every use case reaches the outside.
+//! - [`holding`]: work under a lease that is renewed while it lasts.
+//! - [`schema`]: describe the fields, plan the table, bring it there.
+//! - [`backfill`]: read every record of an entity, resumable from its cursor.
+//! - [`status`]: answers about the replica.
+//!
+//! May use the domain and tokio; knows no HTTP and no SQL.
+
+pub mod backfill;
+pub mod holding;
+pub mod ports;
+pub mod schema;
+pub mod status;
+
+pub use ports::Ports;

@@ -157,7 +157,7 @@ pub enum Misfit {
 ///
 /// # Errors
 /// [`Misfit`] when the type cannot hold the cell.
-pub fn fit<'a>(cell: Cell<'a>, column_type: ColumnType) -> Result<Cell<'a>, Misfit> {
+pub fn fit(cell: Cell<'_>, column_type: ColumnType) -> Result<Cell<'_>, Misfit> {
     if cell == Cell::Null {
         return Ok(cell);
     }

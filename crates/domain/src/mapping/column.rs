@@ -1,7 +1,8 @@
 //! Names and types of columns.
 
 use std::collections::HashSet;
-use std::fmt;
+use std::fmt::{self, Write};
+use std::hash::BuildHasher;
 
 use sha2::{Digest, Sha256};
 
@@ -57,7 +58,7 @@ impl fmt::Display for ColumnName {
 /// Chooses a column name for a field: lower case, everything but `a-z`, `0-9` and `_` becomes `_`, and a leading digit
 /// or underscore gets an `f` before it. A name that is too long, reserved or in `taken` is cut to 54 bytes and gets
 /// `_` and eight hex digits of a hash of the field's full name, so that two fields never share a column.
-pub fn choose_name(field: &str, taken: &HashSet<String>) -> ColumnName {
+pub fn choose_name<S: BuildHasher>(field: &str, taken: &HashSet<String, S>) -> ColumnName {
     let plain = plain_name(field);
     if plain.len() <= MAX_BYTES && !is_reserved(&plain) && !taken.contains(&plain) {
         return ColumnName(plain);
@@ -100,7 +101,8 @@ fn hashed_name(plain: &str, field: &str, round: u32) -> String {
     let mut name: String = plain.chars().take(KEPT_BYTES).collect();
     name.push('_');
     for byte in digest.iter().take(4) {
-        name.push_str(&format!("{byte:02x}"));
+        // Writing into a String cannot fail.
+        let _ = write!(name, "{byte:02x}");
     }
     name
 }

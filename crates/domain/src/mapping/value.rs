@@ -64,12 +64,7 @@ pub enum ValueError {
 ///
 /// # Errors
 /// [`ValueError`] when the value is not of the kind and is none of the known spellings of emptiness.
-pub fn convert<'a>(
-    kind: FieldKind,
-    multiple: bool,
-    value: &'a str,
-    offset: FixedOffset,
-) -> Result<Converted<'a>, ValueError> {
+pub fn convert(kind: FieldKind, multiple: bool, value: &str, offset: FixedOffset) -> Result<Converted<'_>, ValueError> {
     let token = json::token(value).map_err(|json::BadText| ValueError::LoneSurrogate)?;
     if kind == FieldKind::Multifield {
         return multifield(&token).map(plain);
@@ -96,7 +91,7 @@ fn single(kind: FieldKind, token: Token<'_>, offset: FixedOffset) -> Result<Cell
         FieldKind::Reference => reference(token),
         FieldKind::Integer | FieldKind::Category => number(token, "a whole number", true),
         FieldKind::Double | FieldKind::Money => number(token, "a number", false),
-        FieldKind::Boolean => boolean(token),
+        FieldKind::Boolean => boolean(&token),
         FieldKind::DateTime => instant(&token, offset),
         FieldKind::Date => date(&token),
         FieldKind::File => file(&token),
@@ -202,9 +197,9 @@ fn decimal_shape(text: &str) -> Option<DecimalShape> {
     Some(DecimalShape { integral: fraction.is_none() && exponent.is_none(), magnitude: digits.max(power) })
 }
 
-fn boolean(token: Token<'_>) -> Result<Cell<'_>, ValueError> {
-    let yes = match &token {
-        Token::Null | Token::Array(_) | Token::Object(_) if is_nothing(&token) => return Ok(Cell::Null),
+fn boolean<'a>(token: &Token<'a>) -> Result<Cell<'a>, ValueError> {
+    let yes = match token {
+        Token::Null | Token::Array(_) | Token::Object(_) if is_nothing(token) => return Ok(Cell::Null),
         Token::Bool(value) => *value,
         Token::Number("1") => true,
         Token::Number("0") => false,

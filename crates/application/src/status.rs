@@ -1,0 +1,38 @@
+//! Answers about the replica.
+
+use async_trait::async_trait;
+use b24sync_domain::entity::EntityType;
+use b24sync_domain::error::StoreError;
+use b24sync_domain::ports::{EntityOverview, LoggedRun, Quarantined, StatusQuery};
+
+use crate::ports::StatusPorts;
+
+/// Implements [`StatusQuery`] over the stores.
+#[derive(Clone)]
+pub struct StatusService {
+    ports: StatusPorts,
+}
+
+impl StatusService {
+    /// Over these ports.
+    pub fn new(ports: StatusPorts) -> StatusService {
+        StatusService { ports }
+    }
+}
+
+#[async_trait]
+impl StatusQuery for StatusService {
+    async fn overview(&self) -> Result<Vec<EntityOverview>, StoreError> {
+        self.ports.runs.close_abandoned().await?;
+        self.ports.status.overview().await
+    }
+
+    async fn recent_runs(&self, limit: u32) -> Result<Vec<LoggedRun>, StoreError> {
+        self.ports.runs.close_abandoned().await?;
+        self.ports.runs.recent(limit).await
+    }
+
+    async fn quarantine(&self, entity: Option<EntityType>, limit: u32) -> Result<Vec<Quarantined>, StoreError> {
+        self.ports.status.quarantine(entity, limit).await
+    }
+}
