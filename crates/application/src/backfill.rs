@@ -193,7 +193,7 @@ impl Pass<'_> {
             let batch = self
                 .ports
                 .source
-                .by_ids(self.entity, &layout, &contested, &*self.ports.order)
+                .by_ids(self.entity, &layout, &contested, &self.ports.order)
                 .await
                 .map_err(|source| SyncError::Source { entity: self.entity, source })?;
             let step = Step { run: self.run.id, cursor: None, source_start, processed: 0 };
@@ -255,7 +255,7 @@ async fn read(
         let answer = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            answer = ports.source.list(&query, &*ports.order) => answer,
+            answer = ports.source.list(&query, &ports.order) => answer,
         };
         let last = match &answer {
             Ok(batch) if !batch.exhausted => batch.ids().last().copied(),

@@ -20,3 +20,29 @@ pub trait StatusQuery: Send + Sync {
     /// Records in quarantine, of one entity or of all, oldest first.
     async fn quarantine(&self, entity: Option<EntityType>, limit: u32) -> Result<Vec<Quarantined>, StoreError>;
 }
+
+/// Whether the service can do its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Whether the database answers.
+    pub database: bool,
+    /// Whether a scheduler runs in this process.
+    pub scheduler_running: bool,
+    /// Jobs that the scheduler knows.
+    pub jobs: usize,
+}
+
+impl Health {
+    /// Whether requests can be served.
+    pub fn is_healthy(&self) -> bool {
+        self.database
+    }
+}
+
+/// Says whether the service can do its work.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait HealthQuery: Send + Sync {
+    /// Asks what the service depends on; answers within two seconds.
+    async fn health(&self) -> Health;
+}

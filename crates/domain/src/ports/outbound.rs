@@ -42,7 +42,7 @@ pub trait CrmSource: Send + Sync {
     /// 50 commands of 50 records). MUST draw a token from `order` before every attempt and report the one of the attempt
     /// that succeeded. MUST set `exhausted` only when a valid empty page followed the last record. MUST NOT use
     /// anything that came after a short or faulty page of the same answer.
-    async fn list(&self, query: &ListQuery, order: &dyn ReadOrder) -> Result<RecordBatch, SourceError>;
+    async fn list(&self, query: &ListQuery, order: &Arc<dyn ReadOrder>) -> Result<RecordBatch, SourceError>;
 
     /// Reads the records with these ids, at most 2,500, ascending by id. A record that is missing from the answer is
     /// deleted or not readable: the caller MUST NOT take its absence as a proof of deletion.
@@ -51,7 +51,7 @@ pub trait CrmSource: Send + Sync {
         entity: EntityType,
         layout: &Arc<Layout>,
         ids: &[RecordId],
-        order: &dyn ReadOrder,
+        order: &Arc<dyn ReadOrder>,
     ) -> Result<RecordBatch, SourceError>;
 
     /// About how many records there are, for showing progress; `None` when the portal does not say.
