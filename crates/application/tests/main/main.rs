@@ -1,0 +1,6 @@
+//! Use cases over the fakes of the testkit.
+#![expect(clippy::unwrap_used, reason = "test code fails by panicking")]
+
+mod backfill;
+mod holding;
+mod stage;

@@ -1,0 +1,332 @@
+//! What every implementation of the store ports must do. Each check takes an empty, migrated store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use b24sync_domain::error::StoreError;
+use b24sync_domain::lease::{Grant, Lease, Scope};
+use b24sync_domain::mapping::TimestampStyle;
+use b24sync_domain::mapping::schema::SchemaPlan;
+use b24sync_domain::ports::{LeaseStore, ReadOrder, RecordStore, RunLog, StatusStore, Step};
+use b24sync_domain::progress::{Cursor, Watermark};
+use b24sync_domain::record::ReadToken;
+use b24sync_domain::run::{Ending, Run, RunKind, RunStatus};
+use chrono::Utc;
+
+use crate::build::{Sample, deal, deal_fields, id, mapped, plan, portal_time};
+use crate::store::numbers;
+
+const TTL: Duration = Duration::from_secs(30);
+
+/// All store ports of one implementation.
+#[derive(Clone)]
+pub struct Stores {
+    /// Replica tables.
+    pub records: Arc<dyn RecordStore>,
+    /// Read tokens.
+    pub order: Arc<dyn ReadOrder>,
+    /// Run log.
+    pub runs: Arc<dyn RunLog>,
+    /// Leases.
+    pub leases: Arc<dyn LeaseStore>,
+    /// Status.
+    pub status: Arc<dyn StatusStore>,
+}
+
+impl Stores {
+    /// One implementation of all of them.
+    pub fn of<S>(store: &Arc<S>) -> Stores
+    where
+        S: RecordStore + ReadOrder + RunLog + LeaseStore + StatusStore + 'static,
+    {
+        Stores {
+            records: Arc::<S>::clone(store),
+            order: Arc::<S>::clone(store),
+            runs: Arc::<S>::clone(store),
+            leases: Arc::<S>::clone(store),
+            status: Arc::<S>::clone(store),
+        }
+    }
+
+    async fn token(&self) -> ReadToken {
+        self.order.next().await.expect("a token")
+    }
+
+    async fn lease(&self, holder: &str) -> Lease {
+        match self.leases.acquire(Scope(deal()), holder, TTL).await.expect("a lease") {
+            Grant::Granted(lease) => lease,
+            Grant::Held(held) => panic!("the lease is held by {}", held.holder),
+        }
+    }
+}
+
+/// A table, a lease and a run to work with.
+struct Scene {
+    stores: Stores,
+    plan: SchemaPlan,
+    lease: Lease,
+    run: Run,
+}
+
+impl Scene {
+    async fn new(stores: &Stores) -> Scene {
+        let plan = plan(deal(), &deal_fields());
+        stores.records.ensure_table(&plan).await.expect("the table");
+        let lease = stores.lease("one").await;
+        let run = stores.runs.open(deal(), RunKind::Full, &lease).await.expect("a run");
+        Scene { stores: stores.clone(), plan, lease, run }
+    }
+
+    fn step(&self, cursor: Option<i64>, processed: u64) -> Step {
+        Step {
+            run: self.run.id,
+            cursor: cursor.map(Cursor::after),
+            source_start: portal_time(0).with_timezone(&Utc),
+            processed,
+        }
+    }
+
+    /// Commits one deal with this title; returns written, unchanged, contested.
+    async fn title(&self, read: ReadToken, modified: i64, title: &str) -> (u64, u64, Vec<i64>) {
+        let title = format!("\"{title}\"");
+        let sample = Sample { id: 7, modified, values: &[("TITLE", &title)] };
+        let batch = mapped(&self.plan, read, &[sample]);
+        let commit = self.stores.records.commit(&batch, &self.step(None, 1), &self.lease).await.expect("the commit");
+        (commit.written, commit.unchanged, numbers(&commit.contested))
+    }
+}
+
+/// Runs every check, each on a store that `make` makes.
+pub async fn all<F>(make: impl Fn() -> F)
+where
+    F: Future<Output = Stores>,
+{
+    equal_content_is_not_written_again(&make().await).await;
+    a_read_that_began_earlier_never_replaces_a_later_one(&make().await).await;
+    overlapping_reads_go_by_modified_time_and_are_contested_when_it_goes_back(&make().await).await;
+    a_stale_lease_cannot_commit_or_end_a_run(&make().await).await;
+    a_run_is_resumed_from_its_cursor(&make().await).await;
+    a_stopped_run_is_resumed_too(&make().await).await;
+    a_completed_run_is_not_resumed(&make().await).await;
+    a_rewound_run_begins_again(&make().await).await;
+    an_abandoned_run_does_not_stay_running(&make().await).await;
+    quarantine_is_counted_and_heals(&make().await).await;
+    a_stale_rejection_does_not_quarantine_a_newer_version(&make().await).await;
+    the_table_is_known_after_it_was_made(&make().await).await;
+    a_lease_has_one_holder_and_its_token_rises(&make().await).await;
+    the_first_watermark_stays(&make().await).await;
+}
+
+/// A row is written when its content changed, and only then.
+pub async fn equal_content_is_not_written_again(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    assert_eq!(scene.title(stores.token().await, 1, "a").await, (1, 0, vec![]));
+    assert_eq!(scene.title(stores.token().await, 1, "a").await, (0, 1, vec![]));
+    assert_eq!(scene.title(stores.token().await, 2, "b").await, (1, 0, vec![]));
+}
+
+/// I2.
+pub async fn a_read_that_began_earlier_never_replaces_a_later_one(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let early = stores.token().await;
+    let late = stores.token().await;
+    assert_eq!(scene.title(late, 5, "late").await, (1, 0, vec![]));
+    assert_eq!(scene.title(early, 9, "early").await, (0, 0, vec![]));
+}
+
+/// I2, the overlapping case.
+pub async fn overlapping_reads_go_by_modified_time_and_are_contested_when_it_goes_back(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let first = stores.token().await;
+    let second = stores.token().await;
+    let third = stores.token().await;
+    // `first` is stored after the other two began: their reads overlap with its write.
+    assert_eq!(scene.title(first, 5, "five").await, (1, 0, vec![]));
+    assert_eq!(scene.title(second, 4, "four").await, (0, 0, vec![7]));
+    assert_eq!(scene.title(third, 5, "five again").await, (1, 0, vec![]));
+    // A read that began after everything was stored decides, whatever its time says.
+    assert_eq!(scene.title(stores.token().await, 1, "back-dated").await, (1, 0, vec![]));
+}
+
+/// I8.
+pub async fn a_stale_lease_cannot_commit_or_end_a_run(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let Grant::Held(held) = stores.leases.acquire(Scope(deal()), "two", TTL).await.expect("an answer") else {
+        panic!("two holders of one lease")
+    };
+    let taken = stores.leases.take_over(Scope(deal()), "two", &held, TTL).await.expect("an answer").expect("a lease");
+    assert!(taken.token > scene.lease.token);
+    let batch = mapped(&scene.plan, stores.token().await, &[Sample { id: 7, modified: 1, values: &[] }]);
+    let lost = |result: Result<(), StoreError>| matches!(result, Err(StoreError::LeaseLost { .. }));
+    assert!(lost(stores.records.commit(&batch, &scene.step(Some(7), 1), &scene.lease).await.map(|_| ())));
+    let ending = Ending { status: RunStatus::Failed, error: None };
+    assert!(lost(stores.runs.end(scene.run.id, &ending, &scene.lease).await));
+    let watermark = Watermark(later());
+    assert!(lost(stores.runs.complete(scene.run.id, watermark, &scene.lease).await.map(|_| ())));
+    assert!(lost(stores.leases.renew(&scene.lease, TTL).await));
+    let overview = stores.status.overview().await.expect("an overview");
+    assert!(overview.iter().all(|entity| entity.rows.unwrap_or_default() == 0));
+}
+
+/// I7.
+pub async fn a_run_is_resumed_from_its_cursor(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let batch = mapped(&scene.plan, stores.token().await, &[Sample { id: 7, modified: 1, values: &[] }]);
+    stores.records.commit(&batch, &scene.step(Some(7), 1), &scene.lease).await.expect("the commit");
+    // The process is gone: another takes the lease and opens the run.
+    stores.leases.release(&scene.lease).await.expect("released");
+    let lease = stores.lease("two").await;
+    let run = stores.runs.open(deal(), RunKind::Full, &lease).await.expect("a run");
+    assert_eq!((run.cursor, run.processed, run.resumed), (Cursor::after(7), 1, true));
+    assert_eq!(run.start, scene.run.start);
+    assert_eq!(run.source_start, Some(portal_time(0).with_timezone(&Utc)));
+}
+
+/// A failure or a stop costs nothing that was committed.
+pub async fn a_stopped_run_is_resumed_too(stores: &Stores) {
+    for status in [RunStatus::Failed, RunStatus::Cancelled] {
+        let scene = Scene::new(stores).await;
+        stores
+            .records
+            .commit(
+                &mapped(&scene.plan, stores.token().await, &[Sample { id: 9, modified: 1, values: &[] }]),
+                &scene.step(Some(9), 1),
+                &scene.lease,
+            )
+            .await
+            .expect("the commit");
+        stores
+            .runs
+            .end(scene.run.id, &Ending { status, error: Some("why".to_owned()) }, &scene.lease)
+            .await
+            .expect("ended");
+        let run = stores.runs.open(deal(), RunKind::Full, &scene.lease).await.expect("a run");
+        assert_eq!((run.cursor, run.resumed), (Cursor::after(9), true), "{status}");
+        stores.leases.release(&scene.lease).await.expect("released");
+    }
+}
+
+/// The next full sync reads everything again.
+pub async fn a_completed_run_is_not_resumed(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let status = stores.runs.complete(scene.run.id, Watermark(later()), &scene.lease).await;
+    assert_eq!(status.expect("completed"), RunStatus::Completed);
+    let run = stores.runs.open(deal(), RunKind::Full, &scene.lease).await.expect("a run");
+    assert_eq!((run.cursor, run.resumed), (Cursor::START, false));
+    assert_ne!(run.id, scene.run.id);
+}
+
+/// New columns on a half-read table: the run starts over.
+pub async fn a_rewound_run_begins_again(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let batch = mapped(&scene.plan, stores.token().await, &[Sample { id: 7, modified: 1, values: &[] }]);
+    stores.records.commit(&batch, &scene.step(Some(7), 1), &scene.lease).await.expect("the commit");
+    let start = stores.runs.rewind(scene.run.id, &scene.lease).await.expect("rewound");
+    assert!(start > scene.run.start);
+    let run = stores.runs.open(deal(), RunKind::Full, &scene.lease).await.expect("a run");
+    assert_eq!((run.cursor, run.processed, run.start), (Cursor::START, 0, start));
+}
+
+/// `sync_logs` is true at every moment.
+pub async fn an_abandoned_run_does_not_stay_running(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    assert_eq!(stores.runs.close_abandoned().await.expect("counted"), 0, "its owner is alive");
+    stores.leases.release(&scene.lease).await.expect("released");
+    assert_eq!(stores.runs.close_abandoned().await.expect("counted"), 1);
+    let last = stores.runs.recent(1).await.expect("the log").pop().expect("a run");
+    assert_eq!(last.status, "interrupted");
+    let lease = stores.lease("two").await;
+    assert!(stores.runs.open(deal(), RunKind::Full, &lease).await.expect("a run").resumed);
+}
+
+/// I9, I11.
+pub async fn quarantine_is_counted_and_heals(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let bad = Sample { id: 7, modified: 1, values: &[("OPPORTUNITY", "\"abc\"")] };
+    let good = Sample { id: 8, modified: 1, values: &[] };
+    let batch = mapped(&scene.plan, stores.token().await, &[bad, good]);
+    let commit = stores.records.commit(&batch, &scene.step(Some(8), 2), &scene.lease).await.expect("the commit");
+    assert_eq!(commit.written, 1);
+    let held = stores.status.quarantine(Some(deal()), 10).await.expect("the quarantine");
+    assert_eq!(held.iter().map(|entry| entry.rejection.id).collect::<Vec<_>>(), [id(7)]);
+    assert_eq!(held[0].rejection.reason, "not a number");
+    let status = stores.runs.complete(scene.run.id, Watermark(later()), &scene.lease).await;
+    assert_eq!(status.expect("completed"), RunStatus::CompletedWithQuarantine);
+    let run = stores.runs.open(deal(), RunKind::Full, &scene.lease).await.expect("a run");
+    let step = Step { run: run.id, ..scene.step(None, 1) };
+    let mended = Sample { id: 7, modified: 2, values: &[("OPPORTUNITY", "\"1.5\"")] };
+    let batch = mapped(&scene.plan, stores.token().await, &[mended]);
+    stores.records.commit(&batch, &step, &scene.lease).await.expect("the commit");
+    assert_eq!(stores.status.quarantine(None, 10).await.expect("the quarantine"), []);
+}
+
+/// A record that was mended meanwhile stays out of quarantine.
+pub async fn a_stale_rejection_does_not_quarantine_a_newer_version(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let early = stores.token().await;
+    assert_eq!(scene.title(stores.token().await, 5, "fine").await, (1, 0, vec![]));
+    let bad = Sample { id: 7, modified: 1, values: &[("OPPORTUNITY", "\"abc\"")] };
+    let batch = mapped(&scene.plan, early, &[bad]);
+    stores.records.commit(&batch, &scene.step(None, 1), &scene.lease).await.expect("the commit");
+    assert_eq!(stores.status.quarantine(None, 10).await.expect("the quarantine"), []);
+}
+
+/// I10: what was mapped once is remembered.
+pub async fn the_table_is_known_after_it_was_made(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let known = stores.records.known_table(deal()).await.expect("the table");
+    let fields: Vec<_> = known.fields.iter().map(|field| field.field.as_str().to_owned()).collect();
+    for field in ["DATE_MODIFY", "OPPORTUNITY", "TITLE"] {
+        assert!(fields.iter().any(|known| known == field), "{field} is in the dictionary");
+    }
+    let again = b24sync_domain::mapping::schema::plan(deal(), &deal_fields(), &known, TimestampStyle::default());
+    let again = again.expect("a plan");
+    assert!(!again.changes_table(), "{:?}", again.add);
+    assert_eq!(again.mapping, scene.plan.mapping);
+    stores.records.ensure_table(&again).await.expect("idempotent");
+}
+
+/// I8.
+pub async fn a_lease_has_one_holder_and_its_token_rises(stores: &Stores) {
+    let first = stores.lease("one").await;
+    let Grant::Held(held) = stores.leases.acquire(Scope(deal()), "two", TTL).await.expect("an answer") else {
+        panic!("two holders of one lease")
+    };
+    assert_eq!(held.holder, "one");
+    stores.leases.renew(&first, TTL).await.expect("renewed");
+    stores.leases.release(&first).await.expect("released");
+    let second = stores.lease("two").await;
+    assert!(second.token > first.token);
+    // What the first holder still does is harmless.
+    stores.leases.release(&first).await.expect("harmless");
+    stores.leases.renew(&second, TTL).await.expect("still held");
+}
+
+/// I6: a later full sync does not move a watermark that incremental passes rely on.
+pub async fn the_first_watermark_stays(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let first = portal_time(100).with_timezone(&Utc);
+    stores.runs.complete(scene.run.id, Watermark(first), &scene.lease).await.expect("completed");
+    let run = stores.runs.open(deal(), RunKind::Full, &scene.lease).await.expect("a run");
+    let second = portal_time(900).with_timezone(&Utc);
+    stores.runs.complete(run.id, Watermark(second), &scene.lease).await.expect("completed");
+    let overview = stores.status.overview().await.expect("an overview");
+    let entity = overview.iter().find(|entity| entity.entity == deal()).expect("deals");
+    assert_eq!(entity.watermark, Some(first));
+}
+
+/// A fixed instant of the portal's clock.
+fn later() -> chrono::DateTime<Utc> {
+    portal_time(1_000).with_timezone(&Utc)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::FakeStore;
+
+    #[tokio::test]
+    async fn the_fake_keeps_the_contract() {
+        all(|| async { Stores::of(&Arc::new(FakeStore::default())) }).await;
+    }
+}

@@ -1,0 +1,173 @@
+//! A portal in memory: records by id, pages of 50, and faults on order.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use b24sync_domain::entity::{EntityType, RecordId};
+use b24sync_domain::error::SourceError;
+use b24sync_domain::field::FieldDescription;
+use b24sync_domain::ports::{CrmSource, ListQuery, ReadOrder};
+use b24sync_domain::progress::{PAGE_SIZE, Window};
+use b24sync_domain::record::{Layout, RecordBatch, RecordBatchBuilder};
+use chrono::Utc;
+
+use crate::build::{id, portal_time};
+
+/// One record: the second of its last change, and JSON texts by field name.
+#[derive(Debug, Clone, Default)]
+pub struct FakeRecord {
+    /// Second of the last change on [`portal_time`].
+    pub modified: i64,
+    /// Values.
+    pub values: HashMap<String, String>,
+}
+
+#[derive(Default)]
+struct State {
+    fields: Vec<FieldDescription>,
+    records: BTreeMap<i64, FakeRecord>,
+    clock: i64,
+    pages_per_answer: usize,
+    failures: VecDeque<Option<SourceError>>,
+    requests: u64,
+    on_list: Option<Box<dyn FnMut(u64) + Send>>,
+}
+
+/// A portal with one entity's records.
+#[derive(Clone)]
+pub struct FakeSource(Arc<Mutex<State>>);
+
+impl FakeSource {
+    /// A portal with these fields, no records, and two pages in an answer.
+    pub fn new(fields: Vec<FieldDescription>) -> FakeSource {
+        FakeSource(Arc::new(Mutex::new(State { fields, pages_per_answer: 2, ..State::default() })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no test panics while it holds the lock")
+    }
+
+    /// Adds or replaces a record; values are JSON texts.
+    pub fn put(&self, id: i64, modified: i64, values: &[(&str, &str)]) {
+        let values = values.iter().map(|(name, json)| ((*name).to_owned(), (*json).to_owned())).collect();
+        self.state().records.insert(id, FakeRecord { modified, values });
+    }
+
+    /// Removes a record.
+    pub fn remove(&self, id: i64) {
+        self.state().records.remove(&id);
+    }
+
+    /// Adds a field.
+    pub fn add_field(&self, field: FieldDescription) {
+        self.state().fields.push(field);
+    }
+
+    /// Sets the portal's clock, in seconds of [`portal_time`].
+    pub fn set_clock(&self, second: i64) {
+        self.state().clock = second;
+    }
+
+    /// The next listings fail like this; `None` lets one succeed.
+    pub fn fail_next(&self, failures: impl IntoIterator<Item = Option<SourceError>>) {
+        self.state().failures.extend(failures);
+    }
+
+    /// Calls this before every listing, with the listing's number.
+    pub fn on_list(&self, action: impl FnMut(u64) + Send + 'static) {
+        self.state().on_list = Some(Box::new(action));
+    }
+
+    /// Listings asked for so far.
+    pub fn requests(&self) -> u64 {
+        self.state().requests
+    }
+
+    fn render(
+        state: &State,
+        entity: EntityType,
+        layout: &Arc<Layout>,
+        read: b24sync_domain::record::ReadToken,
+        records: &[(i64, FakeRecord)],
+        exhausted: bool,
+    ) -> RecordBatch {
+        let time = portal_time(state.clock);
+        let mut builder = RecordBatchBuilder::new(entity, Arc::clone(layout), read, time, String::new());
+        for (number, record) in records {
+            builder.begin(id(*number), Some(portal_time(record.modified).with_timezone(&Utc)));
+            for (position, field) in layout.fields().iter().enumerate() {
+                if field.as_str() == "DATE_MODIFY" {
+                    builder.set_derived(position, &format!("\"{}\"", portal_time(record.modified).to_rfc3339()));
+                } else if let Some(json) = record.values.get(field.as_str()) {
+                    builder.set_derived(position, json);
+                }
+            }
+        }
+        builder.finish(exhausted)
+    }
+}
+
+#[async_trait]
+impl CrmSource for FakeSource {
+    async fn fields(&self, _entity: EntityType) -> Result<Vec<FieldDescription>, SourceError> {
+        Ok(self.state().fields.clone())
+    }
+
+    async fn list(&self, query: &ListQuery, order: &Arc<dyn ReadOrder>) -> Result<RecordBatch, SourceError> {
+        let read = order.next().await.map_err(SourceError::ReadOrder)?;
+        let action = {
+            let mut state = self.state();
+            state.requests += 1;
+            state.on_list.take()
+        };
+        // The action may change this portal, so the lock is not held while it runs.
+        if let Some(mut action) = action {
+            action(self.requests());
+            let mut state = self.state();
+            if state.on_list.is_none() {
+                state.on_list = Some(action);
+            }
+        }
+        let mut state = self.state();
+        if let Some(Some(error)) = state.failures.pop_front() {
+            return Err(error);
+        }
+        let since = match query.window {
+            Window::Everything => None,
+            Window::ModifiedSince(since) => Some(since),
+        };
+        let wanted =
+            |record: &FakeRecord| since.is_none_or(|since| portal_time(record.modified).with_timezone(&Utc) >= since);
+        let limit = state.pages_per_answer * PAGE_SIZE;
+        let found: Vec<(i64, FakeRecord)> = state
+            .records
+            .range(query.cursor.get() + 1..)
+            .filter(|(_, record)| wanted(record))
+            .take(limit)
+            .map(|(number, record)| (*number, record.clone()))
+            .collect();
+        // Only an empty first page is a valid empty page here: after a short page the portal's answer proves nothing.
+        let exhausted = found.is_empty();
+        Ok(Self::render(&state, query.entity, &query.layout, read, &found, exhausted))
+    }
+
+    async fn by_ids(
+        &self,
+        entity: EntityType,
+        layout: &Arc<Layout>,
+        ids: &[RecordId],
+        order: &Arc<dyn ReadOrder>,
+    ) -> Result<RecordBatch, SourceError> {
+        let read = order.next().await.map_err(SourceError::ReadOrder)?;
+        let state = self.state();
+        let mut found: Vec<(i64, FakeRecord)> =
+            ids.iter().filter_map(|id| state.records.get(&id.get()).map(|record| (id.get(), record.clone()))).collect();
+        found.sort_by_key(|(number, _)| *number);
+        Ok(Self::render(&state, entity, layout, read, &found, false))
+    }
+
+    async fn count(&self, _entity: EntityType) -> Result<Option<u64>, SourceError> {
+        Ok(u64::try_from(self.state().records.len()).ok())
+    }
+}

@@ -1,0 +1,443 @@
+//! Every store port in memory, with the rules of the real store: read order, fencing, one run at a time.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use b24sync_domain::entity::{EntityType, RecordId};
+use b24sync_domain::error::StoreError;
+use b24sync_domain::lease::{Grant, HeldBy, Lease, Scope};
+use b24sync_domain::mapping::ColumnName;
+use b24sync_domain::mapping::cells::ColumnData;
+use b24sync_domain::mapping::rows::{ContentHash, MappedBatch, Rejection, RowBatch};
+use b24sync_domain::mapping::schema::{ActualType, KnownTable, SchemaPlan, StoredField, TableShape};
+use b24sync_domain::ports::{
+    Commit, EntityOverview, LeaseStore, LoggedRun, Quarantined, ReadOrder, RecordStore, RunLog, StatusStore, Step,
+};
+use b24sync_domain::progress::{Cursor, Watermark};
+use b24sync_domain::record::ReadToken;
+use b24sync_domain::run::{Ending, Run, RunId, RunKind, RunStatus};
+use b24sync_domain::settings::EntitySettings;
+use chrono::{DateTime, Utc};
+
+/// A row of a fake table: text of each cell by column name; NULLs are left out.
+pub type FakeRow = BTreeMap<String, String>;
+
+#[derive(Debug, Clone)]
+struct ItemState {
+    read: i64,
+    write: i64,
+    modified: Option<DateTime<Utc>>,
+    hash: ContentHash,
+}
+
+#[derive(Debug, Clone)]
+struct HeldLease {
+    holder: String,
+    token: i64,
+}
+
+#[derive(Debug, Clone)]
+struct RunRow {
+    run: Run,
+    status: RunStatus,
+    error: Option<String>,
+}
+
+#[derive(Default)]
+struct State {
+    sequence: i64,
+    tables: HashMap<EntityType, KnownTable>,
+    rows: BTreeMap<(EntityType, i64), FakeRow>,
+    items: HashMap<(EntityType, i64), ItemState>,
+    leases: HashMap<Scope, HeldLease>,
+    runs: Vec<RunRow>,
+    quarantine: BTreeMap<(EntityType, i64), Rejection>,
+    watermarks: HashMap<EntityType, DateTime<Utc>>,
+    unwidenable: HashSet<ColumnName>,
+    refused: HashSet<i64>,
+}
+
+/// The store in memory. Leases do not run out by themselves: see [`FakeStore::expire_leases`].
+#[derive(Default)]
+pub struct FakeStore(Mutex<State>);
+
+impl FakeStore {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no test panics while it holds the lock")
+    }
+
+    /// Rows of an entity by id.
+    pub fn rows(&self, entity: EntityType) -> BTreeMap<i64, FakeRow> {
+        self.state().rows.iter().filter(|((of, _), _)| *of == entity).map(|((_, id), row)| (*id, row.clone())).collect()
+    }
+
+    /// Lets every lease run out.
+    pub fn expire_leases(&self) {
+        for lease in self.state().leases.values_mut() {
+            lease.holder.clear();
+        }
+    }
+
+    /// Makes the widening of this column fail.
+    pub fn refuse_widening(&self, column: &str) {
+        self.state().unwidenable.insert(ColumnName::existing(column));
+    }
+
+    /// Makes the database refuse the record with this id, as a constraint of the user's would.
+    pub fn refuse_record(&self, id: i64) {
+        self.state().refused.insert(id);
+    }
+
+    /// Applies one record as another process would that read it under this token.
+    pub fn apply_as_another(&self, plan: &SchemaPlan, read: ReadToken, sample: crate::build::Sample<'_>) {
+        let mut state = self.state();
+        let batch = crate::build::mapped(plan, read, &[sample]);
+        state.apply(&batch.rows, &mut Commit::default());
+    }
+
+    /// The watermark of an entity.
+    pub fn watermark(&self, entity: EntityType) -> Option<DateTime<Utc>> {
+        self.state().watermarks.get(&entity).copied()
+    }
+}
+
+impl State {
+    fn draw(&mut self) -> i64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    fn fence(&self, lease: &Lease) -> Result<(), StoreError> {
+        match self.leases.get(&lease.scope) {
+            Some(held) if held.token == lease.token && !held.holder.is_empty() => Ok(()),
+            _ => Err(StoreError::LeaseLost { scope: lease.scope.to_string() }),
+        }
+    }
+
+    fn run(&mut self, run: RunId) -> Result<&mut RunRow, StoreError> {
+        self.runs
+            .iter_mut()
+            .find(|row| row.run.id == run)
+            .ok_or(StoreError::Inconsistent { table: "runs", column: "run_id" })
+    }
+
+    /// Whether a read may replace what is stored (the rule of CORRECTNESS 4.1).
+    fn accepts(&self, key: (EntityType, i64), read: i64, modified: Option<DateTime<Utc>>) -> bool {
+        let Some(stored) = self.items.get(&key) else { return true };
+        let not_back = match (stored.modified, modified) {
+            (Some(stored), Some(new)) => new >= stored,
+            _ => true,
+        };
+        read > stored.read && (read > stored.write || not_back)
+    }
+
+    fn apply(&mut self, rows: &RowBatch, commit: &mut Commit) {
+        for (position, id) in rows.ids.iter().enumerate() {
+            let key = (rows.entity, id.get());
+            let modified = rows.modified[position];
+            if !self.accepts(key, rows.read.0, modified) {
+                if self.items.get(&key).is_some_and(|stored| stored.read < rows.read.0) {
+                    commit.contested.push(*id);
+                }
+                continue;
+            }
+            if self.refused.contains(&id.get()) {
+                commit.refused.push(Rejection {
+                    id: *id,
+                    field: None,
+                    reason: "refused by a constraint".to_owned(),
+                    excerpt: None,
+                });
+                continue;
+            }
+            let hash = rows.hashes[position];
+            let equal = self.items.get(&key).is_some_and(|stored| stored.hash == hash) && self.rows.contains_key(&key);
+            let write = self.draw();
+            self.items.insert(key, ItemState { read: rows.read.0, write, modified, hash });
+            self.quarantine.remove(&key);
+            if equal {
+                commit.unchanged += 1;
+            } else {
+                commit.written += 1;
+                let row = rows
+                    .columns
+                    .iter()
+                    .filter_map(|column| Some((column.name.as_str().to_owned(), cell(&column.data, position)?)));
+                self.rows.entry(key).or_default().clear();
+                self.rows.entry(key).or_default().extend(row);
+            }
+        }
+    }
+}
+
+fn cell(data: &ColumnData, position: usize) -> Option<String> {
+    match data {
+        ColumnData::Texts(texts) => texts.iter().nth(position).flatten().map(str::to_owned),
+        ColumnData::Integers(values) => values[position].map(|value| value.to_string()),
+        ColumnData::Booleans(values) => values[position].map(|value| value.to_string()),
+        ColumnData::Instants(values) => values[position].map(|value| value.to_rfc3339()),
+        ColumnData::Dates(values) => values[position].map(|value| value.to_string()),
+    }
+}
+
+#[async_trait]
+impl ReadOrder for FakeStore {
+    async fn next(&self) -> Result<ReadToken, StoreError> {
+        Ok(ReadToken(self.state().draw()))
+    }
+}
+
+#[async_trait]
+impl RecordStore for FakeStore {
+    async fn known_table(&self, entity: EntityType) -> Result<KnownTable, StoreError> {
+        Ok(self.state().tables.get(&entity).cloned().unwrap_or_default())
+    }
+
+    async fn ensure_table(&self, plan: &SchemaPlan) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let unwidenable = state.unwidenable.clone();
+        let table = state.tables.entry(plan.entity).or_default();
+        let shape = table.shape.get_or_insert_with(TableShape::default);
+        for added in &plan.add {
+            if !shape.columns.iter().any(|(name, _)| *name == added.name) {
+                shape.columns.push((added.name.clone(), ActualType::Known(added.column_type)));
+            }
+        }
+        let mut refused = None;
+        for widening in &plan.widen {
+            if unwidenable.contains(&widening.column) {
+                refused.get_or_insert(widening.column.clone());
+                continue;
+            }
+            for (name, actual) in &mut shape.columns {
+                if *name == widening.column {
+                    *actual = ActualType::Known(widening.to);
+                }
+            }
+        }
+        table.fields = plan
+            .dictionary
+            .iter()
+            .map(|entry| StoredField {
+                field: entry.description.name.clone(),
+                column: entry.column.clone(),
+                currency: entry.currency.clone(),
+            })
+            .collect();
+        match refused {
+            Some(column) => Err(StoreError::CannotWiden { column, source: "a view depends on it".into() }),
+            None => Ok(()),
+        }
+    }
+
+    async fn pin_column(&self, entity: EntityType, column: &ColumnName) -> Result<(), StoreError> {
+        self.state().tables.entry(entity).or_default().pinned.insert(column.clone());
+        Ok(())
+    }
+
+    async fn commit(&self, batch: &MappedBatch, step: &Step, lease: &Lease) -> Result<Commit, StoreError> {
+        let mut state = self.state();
+        state.fence(lease)?;
+        let mut commit = Commit::default();
+        state.apply(&batch.rows, &mut commit);
+        let mut quarantined = 0;
+        for rejection in batch.rejected.iter().chain(&commit.refused) {
+            let key = (batch.rows.entity, rejection.id.get());
+            if state.items.get(&key).is_none_or(|stored| batch.rows.read.0 > stored.read) {
+                state.quarantine.insert(key, rejection.clone());
+                quarantined += 1;
+            }
+        }
+        let row = state.run(step.run)?;
+        if let Some(cursor) = step.cursor {
+            row.run.cursor = row.run.cursor.max(cursor);
+        }
+        row.run.source_start.get_or_insert(step.source_start);
+        row.run.processed += step.processed;
+        row.run.quarantined += quarantined;
+        Ok(commit)
+    }
+}
+
+#[async_trait]
+impl RunLog for FakeStore {
+    async fn open(&self, entity: EntityType, kind: RunKind, lease: &Lease) -> Result<Run, StoreError> {
+        let mut state = self.state();
+        state.fence(lease)?;
+        let unfinished =
+            state.runs.iter().rposition(|row| row.run.entity == entity && row.run.kind == kind).filter(|position| {
+                !matches!(state.runs[*position].status, RunStatus::Completed | RunStatus::CompletedWithQuarantine)
+            });
+        if let Some(position) = unfinished {
+            let row = &mut state.runs[position];
+            row.status = RunStatus::Running;
+            row.error = None;
+            row.run.resumed = true;
+            return Ok(row.run.clone());
+        }
+        let start = ReadToken(state.draw());
+        let run = Run {
+            id: RunId(i64::try_from(state.runs.len()).unwrap_or(i64::MAX) + 1),
+            entity,
+            kind,
+            cursor: Cursor::START,
+            start,
+            source_start: None,
+            processed: 0,
+            quarantined: 0,
+            resumed: false,
+        };
+        state.runs.push(RunRow { run: run.clone(), status: RunStatus::Running, error: None });
+        Ok(run)
+    }
+
+    async fn rewind(&self, run: RunId, lease: &Lease) -> Result<ReadToken, StoreError> {
+        let mut state = self.state();
+        state.fence(lease)?;
+        let start = ReadToken(state.draw());
+        let row = state.run(run)?;
+        row.run.cursor = Cursor::START;
+        row.run.start = start;
+        row.run.source_start = None;
+        row.run.processed = 0;
+        row.run.quarantined = 0;
+        Ok(start)
+    }
+
+    async fn complete(&self, run: RunId, watermark: Watermark, lease: &Lease) -> Result<RunStatus, StoreError> {
+        let mut state = self.state();
+        state.fence(lease)?;
+        let row = state.run(run)?;
+        row.status = if row.run.quarantined == 0 { RunStatus::Completed } else { RunStatus::CompletedWithQuarantine };
+        let (status, entity) = (row.status, row.run.entity);
+        state.watermarks.entry(entity).or_insert(watermark.0);
+        Ok(status)
+    }
+
+    async fn end(&self, run: RunId, ending: &Ending, lease: &Lease) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.fence(lease)?;
+        let row = state.run(run)?;
+        row.status = ending.status;
+        row.error.clone_from(&ending.error);
+        Ok(())
+    }
+
+    async fn close_abandoned(&self) -> Result<u64, StoreError> {
+        let mut state = self.state();
+        let held: HashSet<EntityType> =
+            state.leases.iter().filter(|(_, lease)| !lease.holder.is_empty()).map(|(scope, _)| scope.0).collect();
+        let mut closed = 0;
+        for row in &mut state.runs {
+            if row.status == RunStatus::Running && !held.contains(&row.run.entity) {
+                row.status = RunStatus::Interrupted;
+                closed += 1;
+            }
+        }
+        Ok(closed)
+    }
+
+    async fn recent(&self, limit: u32) -> Result<Vec<LoggedRun>, StoreError> {
+        let state = self.state();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(state.runs.iter().rev().take(limit).map(logged).collect())
+    }
+}
+
+fn logged(row: &RunRow) -> LoggedRun {
+    LoggedRun {
+        id: row.run.id,
+        entity: row.run.entity.key().to_owned(),
+        kind: row.run.kind.as_str().to_owned(),
+        status: row.status.as_str().to_owned(),
+        processed: i64::try_from(row.run.processed).unwrap_or(i64::MAX),
+        error: row.error.clone(),
+        started_at: None,
+        completed_at: None,
+    }
+}
+
+#[async_trait]
+impl LeaseStore for FakeStore {
+    async fn acquire(&self, scope: Scope, holder: &str, _ttl: Duration) -> Result<Grant, StoreError> {
+        let mut state = self.state();
+        let lease = state.leases.entry(scope).or_insert_with(|| HeldLease { holder: String::new(), token: 0 });
+        if !lease.holder.is_empty() && lease.holder != holder {
+            return Ok(Grant::Held(HeldBy { holder: lease.holder.clone(), expires_at: DateTime::UNIX_EPOCH }));
+        }
+        holder.clone_into(&mut lease.holder);
+        lease.token += 1;
+        Ok(Grant::Granted(Lease { scope, token: lease.token }))
+    }
+
+    async fn take_over(
+        &self,
+        scope: Scope,
+        holder: &str,
+        gone: &HeldBy,
+        _ttl: Duration,
+    ) -> Result<Option<Lease>, StoreError> {
+        let mut state = self.state();
+        let Some(lease) = state.leases.get_mut(&scope).filter(|lease| lease.holder == gone.holder) else {
+            return Ok(None);
+        };
+        holder.clone_into(&mut lease.holder);
+        lease.token += 1;
+        Ok(Some(Lease { scope, token: lease.token }))
+    }
+
+    async fn renew(&self, lease: &Lease, _ttl: Duration) -> Result<(), StoreError> {
+        self.state().fence(lease)
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if let Some(held) = state.leases.get_mut(&lease.scope).filter(|held| held.token == lease.token) {
+            held.holder.clear();
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl StatusStore for FakeStore {
+    async fn overview(&self) -> Result<Vec<EntityOverview>, StoreError> {
+        let state = self.state();
+        let count = |entity: EntityType| state.rows.keys().filter(|(of, _)| *of == entity).count();
+        Ok(EntityType::all()
+            .map(|entity| EntityOverview {
+                entity,
+                settings: EntitySettings { entity, enabled: true, sync_interval_minutes: 30, webhook_enabled: true },
+                rows: state.tables.get(&entity).and_then(|_| i64::try_from(count(entity)).ok()),
+                quarantined: i64::try_from(state.quarantine.keys().filter(|(of, _)| *of == entity).count())
+                    .unwrap_or(i64::MAX),
+                last_run: state.runs.iter().rev().find(|row| row.run.entity == entity).map(logged),
+                watermark: state.watermarks.get(&entity).copied(),
+            })
+            .collect())
+    }
+
+    async fn quarantine(&self, entity: Option<EntityType>, limit: u32) -> Result<Vec<Quarantined>, StoreError> {
+        let state = self.state();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(state
+            .quarantine
+            .iter()
+            .filter(|((of, _), _)| entity.is_none_or(|entity| entity == *of))
+            .take(limit)
+            .map(|((entity, _), rejection)| Quarantined {
+                entity: *entity,
+                rejection: rejection.clone(),
+                first_seen: DateTime::UNIX_EPOCH,
+                last_seen: DateTime::UNIX_EPOCH,
+            })
+            .collect())
+    }
+}
+
+/// Ids in an order that tests can compare.
+pub fn numbers(ids: &[RecordId]) -> Vec<i64> {
+    ids.iter().map(|id| id.get()).collect()
+}
