@@ -1,1 +1,58 @@
-//! Keeps a live, exact copy of a Bitrix24 CRM in PostgreSQL.
+//! The `b24sync` program: command line, configuration, wiring.
+//!
+//! - [`cli`]: commands and flags.
+//! - [`settings`]: flags and environment → checked settings, all problems at once.
+//! - [`wiring`]: settings → adapters → services; the only module that names adapter types.
+//! - [`commands`]: one file a command, ten to forty lines each.
+//! - [`failure`]: what went wrong, what to do, and the exit code.
+//!
+//! To add a command: a variant in [`cli`], a file in [`commands`], a line in [`run`].
+
+pub mod cli;
+pub mod commands;
+pub mod failure;
+pub mod instance;
+pub mod lifecycle;
+pub mod output;
+pub mod progress;
+pub mod settings;
+pub mod telemetry;
+pub mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Parses the command line, runs the command, and returns its exit code.
+pub fn main() -> ExitCode {
+    if let Err(failure) = settings::load_dotenv() {
+        return failure.report(&Output::default());
+    }
+    let cli = Cli::parse();
+    let output = Output::new(cli.output);
+    telemetry::install(&cli);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::of("could not start the runtime", &error).report(&output),
+    };
+    match runtime.block_on(run(cli, &output)) {
+        Ok(code) => code,
+        Err(failure) => failure.report(&output),
+    }
+}
+
+async fn run(cli: Cli, output: &Output) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Command::Demo(args) => Box::pin(commands::demo::run(args, output)).await,
+        Command::Migrate(args) => commands::migrate::run(args, output).await,
+        Command::Sync(args) => Box::pin(commands::sync::run(args, output)).await,
+        Command::Status(args) => commands::status::run(args, output).await,
+        Command::Quarantine(args) => commands::quarantine::run(args, output).await,
+        Command::Serve(args) => commands::serve::run(args, output).await,
+        Command::Completions(args) => commands::completions::run(&args),
+    }
+}

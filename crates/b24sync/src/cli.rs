@@ -1,0 +1,234 @@
+//! Commands and flags. Secrets have no flags: arguments are visible to every user of the machine.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Keeps a live, exact copy of a Bitrix24 CRM in your own PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(
+    name = "b24sync",
+    version,
+    about,
+    after_help = "Secrets come from the environment, from a file named by NAME_FILE, or from a `.env` file:\n  \
+                  BITRIX_WEBHOOK_URL  the portal's incoming webhook, https://portal.bitrix24.com/rest/1/code/\n  \
+                  DATABASE_URL        postgresql://user:password@host/database; without it a private PostgreSQL is used\n\n\
+                  Try it without a portal:\n  b24sync demo --once\n\n\
+                  Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 differences found."
+)]
+pub struct Cli {
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+    /// More of what happens, on standard error: -v the steps, -vv each request. RUST_LOG goes before it.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs: one JSON document on standard output.
+    Json,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows everything on a made-up portal: private PostgreSQL, full sync, a live change.
+    #[command(after_help = "Example:\n  b24sync demo --once")]
+    Demo(DemoArgs),
+    /// Creates or updates the service's own tables; takes over a database of the Python service.
+    #[command(after_help = "Examples:\n  b24sync migrate --plan\n  DATABASE_URL=postgresql://me@localhost/crm b24sync migrate")]
+    Migrate(MigrateArgs),
+    /// Copies entities from the portal into their tables; Ctrl-C stops cleanly, the next sync goes on from there.
+    #[command(after_help = "Examples:\n  b24sync sync deal\n  b24sync sync --all --output json")]
+    Sync(SyncArgs),
+    /// Shows how each entity's table stands.
+    #[command(after_help = "Example:\n  b24sync status")]
+    Status(StatusArgs),
+    /// Shows records that could not be stored, and why.
+    #[command(after_help = "Example:\n  b24sync quarantine list deal")]
+    Quarantine(QuarantineArgs),
+    /// Runs the service until it is told to stop; answers GET /health.
+    #[command(after_help = "Example:\n  b24sync serve --port 8080")]
+    Serve(ServeArgs),
+    /// Prints a completion script for a shell.
+    #[command(after_help = "Example:\n  b24sync completions bash > /etc/bash_completion.d/b24sync")]
+    Completions(CompletionsArgs),
+}
+
+/// Where the replica lives. Every value may also come from the environment.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DatabaseArgs {
+    /// Schema of the crm_* and sync_* tables [default: public].
+    #[arg(long, env = "DATABASE_SCHEMA", help_heading = "Database")]
+    pub database_schema: Option<String>,
+    /// Connections kept open [default: 5].
+    #[arg(long, env = "DATABASE_POOL_SIZE", help_heading = "Database")]
+    pub database_pool_size: Option<String>,
+    /// Connections above that when needed [default: 10].
+    #[arg(long, env = "DATABASE_MAX_OVERFLOW", help_heading = "Database")]
+    pub database_max_overflow: Option<String>,
+    /// Type of new columns for instants: timestamp (in UTC) or timestamptz [default: timestamp].
+    #[arg(long, env = "TIMESTAMP_TYPE", help_heading = "Database")]
+    pub timestamp_type: Option<String>,
+    /// Where the private PostgreSQL keeps its data when DATABASE_URL is not set [default: the user's data folder].
+    #[arg(long, env = "B24SYNC_DATA_DIR", help_heading = "Database")]
+    pub data_dir: Option<std::path::PathBuf>,
+    /// Directory of PostgreSQL's programs for the private server [default: searched for].
+    #[arg(long, env = "B24SYNC_POSTGRES_BIN", help_heading = "Database")]
+    pub postgres_bin: Option<std::path::PathBuf>,
+}
+
+/// How the portal is read. Every value may also come from the environment.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PortalArgs {
+    /// Which methods to call: item (universal) or classic (for old on-premise portals) [default: item].
+    #[arg(long, env = "BITRIX_CRM_API", help_heading = "Portal")]
+    pub bitrix_crm_api: Option<String>,
+    /// Requests a second that the portal's plan allows [default: 2].
+    #[arg(long, env = "BITRIX_RATE_PER_SECOND", help_heading = "Portal")]
+    pub bitrix_rate_per_second: Option<String>,
+    /// Requests at once that the portal's plan allows [default: 50].
+    #[arg(long, env = "BITRIX_RATE_BURST", help_heading = "Portal")]
+    pub bitrix_rate_burst: Option<String>,
+    /// Development only: allow http and addresses of this machine [default: false].
+    #[arg(long, env = "BITRIX_ALLOW_LOOPBACK", help_heading = "Portal", num_args = 0..=1, default_missing_value = "true")]
+    pub bitrix_allow_loopback: Option<String>,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Sync, show the tables and one live change, and end.
+    #[arg(long)]
+    pub once: bool,
+    /// Deals in the made-up portal; leads, contacts and companies follow.
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub deals: u32,
+    /// Port of the service's HTTP interface; 0 takes any free one.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// Where the demo's private PostgreSQL keeps its data [default: a folder of its own in the user's data folder].
+    #[arg(long, env = "B24SYNC_DATA_DIR")]
+    pub data_dir: Option<std::path::PathBuf>,
+    /// Directory of PostgreSQL's programs [default: searched for].
+    #[arg(long, env = "B24SYNC_POSTGRES_BIN")]
+    pub postgres_bin: Option<std::path::PathBuf>,
+}
+
+/// Arguments of `migrate`.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// Print what would be done, and do nothing.
+    #[arg(long)]
+    pub plan: bool,
+    /// Database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// Arguments of `sync`.
+#[derive(Debug, Args)]
+pub struct SyncArgs {
+    /// Entities to copy: company, contact, lead, deal.
+    #[arg(required_unless_present = "all")]
+    pub entities: Vec<String>,
+    /// Copy every entity.
+    #[arg(long, conflicts_with = "entities")]
+    pub all: bool,
+    /// Read every record (the default).
+    #[arg(long)]
+    pub full: bool,
+    /// Do not create or update the service's own tables first.
+    #[arg(long)]
+    pub no_migrate: bool,
+    /// Database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Portal.
+    #[command(flatten)]
+    pub portal: PortalArgs,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// Arguments of `quarantine`.
+#[derive(Debug, Args)]
+pub struct QuarantineArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: QuarantineCommand,
+}
+
+/// What can be done about the quarantine.
+#[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// Lists records that could not be stored, oldest first.
+    #[command(after_help = "Example:\n  b24sync quarantine list deal --limit 20")]
+    List {
+        /// Only this entity.
+        entity: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+        /// Database.
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Address to listen on.
+    #[arg(long, env = "HOST", default_value = "0.0.0.0")]
+    pub host: String,
+    /// Port to listen on.
+    #[arg(long, env = "PORT", default_value_t = 8080)]
+    pub port: u16,
+    /// Do not create or update the service's own tables first.
+    #[arg(long)]
+    pub no_migrate: bool,
+    /// Database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// Which shell.
+    pub shell: Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        for command in Cli::command().get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Example"), "{}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! One file a command.
+
+pub mod completions;
+pub mod demo;
+pub mod migrate;
+pub mod quarantine;
+pub mod serve;
+pub mod status;
+pub mod sync;

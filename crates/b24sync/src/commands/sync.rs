@@ -1,0 +1,140 @@
+//! `b24sync sync`: copies entities from the portal into their tables, here and now.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use b24sync_application::backfill::backfill;
+use b24sync_domain::entity::EntityType;
+use b24sync_domain::run::{RunStatus, RunSummary};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::SyncArgs;
+use crate::failure::Failure;
+use crate::lifecycle;
+use crate::output::{Output, grouped};
+use crate::progress::ProgressDisplay;
+use crate::settings::{DatabaseSettings, PortalSettings, Problems};
+use crate::wiring::{self, Database};
+
+/// One entity's run, for programs.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    entity: &'static str,
+    run_id: i64,
+    status: &'static str,
+    records_processed: u64,
+    rows_written: u64,
+    quarantined: u64,
+    resumed: bool,
+}
+
+impl From<&RunSummary> for Summary {
+    fn from(summary: &RunSummary) -> Summary {
+        Summary {
+            entity: summary.entity.key(),
+            run_id: summary.run.0,
+            status: summary.status.as_str(),
+            records_processed: summary.processed,
+            rows_written: summary.written,
+            quarantined: summary.quarantined,
+            resumed: summary.resumed,
+        }
+    }
+}
+
+/// Runs the sync and prints what each entity got.
+///
+/// # Errors
+/// The first failure; entities before it are complete, and the failed one goes on from its cursor next time.
+pub async fn run(args: SyncArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let entities = entities(&args)?;
+    let mut problems = Problems::default();
+    let database_settings = DatabaseSettings::new(&args.database, &mut problems);
+    let portal = PortalSettings::new(&args.portal, &mut problems);
+    let source = wiring::source(&portal, &mut problems);
+    problems.check()?;
+    let source = wiring::built(source)?;
+    let stop = lifecycle::stop_on_signals();
+    let database = if args.no_migrate {
+        Database::open(&database_settings, output).await?
+    } else {
+        Database::open_migrated(&database_settings, output).await?
+    };
+    let ports = database.ports(source, Arc::new(ProgressDisplay::new(*output)));
+    let result = sync_all(&ports, &entities, database_settings.timestamps, &stop, output).await;
+    database.close(output).await;
+    result
+}
+
+fn entities(args: &SyncArgs) -> Result<Vec<EntityType>, Failure> {
+    if args.all {
+        return Ok(EntityType::all().collect());
+    }
+    Ok(args.entities.iter().map(|name| name.parse()).collect::<Result<_, _>>()?)
+}
+
+async fn sync_all(
+    ports: &b24sync_application::Ports,
+    entities: &[EntityType],
+    timestamps: b24sync_domain::mapping::TimestampStyle,
+    stop: &CancellationToken,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let mut summaries = Vec::new();
+    let mut failure = None;
+    for entity in entities {
+        match backfill(ports, *entity, timestamps, stop).await {
+            Ok(summary) => {
+                let stopped = summary.status == RunStatus::Cancelled;
+                summaries.push(summary);
+                if stopped {
+                    break;
+                }
+            }
+            Err(error) => {
+                failure = Some(Failure::from(error));
+                break;
+            }
+        }
+    }
+    print(&summaries, output);
+    match failure {
+        Some(failure) => Err(failure),
+        None if stop.is_cancelled() => {
+            output.note("stopped; the same command goes on from here");
+            Ok(ExitCode::FAILURE)
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn print(summaries: &[RunSummary], output: &Output) {
+    if summaries.is_empty() && !output.is_json() {
+        return;
+    }
+    let rows = summaries.iter().map(row).collect();
+    output.result(&summaries.iter().map(Summary::from).collect::<Vec<_>>(), HEADER, rows);
+    for summary in summaries.iter().filter(|summary| summary.quarantined > 0) {
+        output.warn(&format!(
+            "{} records of {} could not be stored; `b24sync quarantine list {}` says why",
+            summary.quarantined, summary.entity, summary.entity
+        ));
+    }
+}
+
+/// Header of the table of summaries.
+pub const HEADER: &[&str] = &["entity", "run", "status", "records", "rows written", "quarantine"];
+
+/// A row of the table of summaries.
+pub fn row(summary: &RunSummary) -> Vec<String> {
+    let number = |value: u64| grouped(i64::try_from(value).unwrap_or(i64::MAX));
+    vec![
+        summary.entity.key().to_owned(),
+        summary.run.to_string(),
+        summary.status.as_str().to_owned(),
+        number(summary.processed),
+        number(summary.written),
+        number(summary.quarantined),
+    ]
+}

@@ -1,0 +1,257 @@
+//! Flags and environment → checked settings. All problems are reported at once, each with the variable's name and an
+//! example. This is the only module that reads the environment.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use b24sync_domain::mapping::TimestampStyle;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::cli::{DatabaseArgs, PortalArgs};
+use crate::failure::Failure;
+
+/// Loads a `.env` file of this directory or one above it; what the environment has already goes before it.
+///
+/// # Errors
+/// When the file is there but is not made of `NAME=value` lines.
+pub fn load_dotenv() -> Result<(), Failure> {
+    match dotenvy::dotenv() {
+        Ok(_) => Ok(()),
+        Err(error) if error.not_found() => Ok(()),
+        // The error's own text repeats the line, which may hold a secret.
+        Err(dotenvy::Error::LineParse(_, position)) => Err(Failure::usage(
+            format!("the file `.env` has a line that is not NAME=value (its error is at character {position} of it)"),
+            "mend the line or remove the file",
+        )),
+        Err(_) => Err(Failure::usage("the file `.env` cannot be read".to_owned(), "check its permissions")),
+    }
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<String>);
+
+impl Problems {
+    /// One more problem.
+    pub fn add(&mut self, problem: impl fmt::Display) {
+        self.0.push(problem.to_string());
+    }
+
+    /// Nothing, or a failure that names all of them.
+    ///
+    /// # Errors
+    /// When there is at least one problem.
+    pub fn check(self) -> Result<(), Failure> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::usage(self.0.join("\n"), "correct the settings above; `b24sync help` lists all of them"))
+    }
+
+    fn parsed<T>(&mut self, name: &str, text: Option<&str>, default: T, expected: &str, parse: impl Fn(&str) -> Option<T>) -> T {
+        match text.map(str::trim).filter(|text| !text.is_empty()) {
+            None => default,
+            Some(text) => parse(text).unwrap_or_else(|| {
+                self.add(format!("{name}: `{text}` is not {expected}"));
+                default
+            }),
+        }
+    }
+}
+
+/// A secret from `NAME`, or from the file that `NAME_FILE` names. Empty counts as not set.
+#[expect(clippy::disallowed_methods, reason = "the one place where secrets are read from the environment")]
+pub fn secret(name: &str, problems: &mut Problems) -> Option<SecretString> {
+    let file_name = format!("{name}_FILE");
+    let value = match (std::env::var(name).ok(), std::env::var(&file_name).ok().filter(|path| !path.is_empty())) {
+        (Some(value), _) if !value.trim().is_empty() => Some(value),
+        (_, Some(path)) => match std::fs::read_to_string(&path) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                problems.add(format!("{file_name}: the file `{path}` cannot be read ({error})"));
+                None
+            }
+        },
+        _ => None,
+    };
+    value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).map(SecretString::from)
+}
+
+/// Where the replica lives.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// Address with password; `None` asks for the private server.
+    pub url: Option<SecretString>,
+    /// Schema of the replica tables.
+    pub schema: String,
+    /// Connections kept open.
+    pub pool_size: usize,
+    /// Connections above that.
+    pub max_overflow: usize,
+    /// Type of new columns for instants.
+    pub timestamps: TimestampStyle,
+    /// Data directory of the private server.
+    pub data_dir: Option<PathBuf>,
+    /// Directory of PostgreSQL's programs.
+    pub postgres_bin: Option<PathBuf>,
+}
+
+impl DatabaseSettings {
+    /// Checks flags and environment.
+    pub fn new(args: &DatabaseArgs, problems: &mut Problems) -> DatabaseSettings {
+        let schema = args.database_schema.clone().filter(|schema| !schema.is_empty());
+        let schema = schema.unwrap_or_else(|| "public".to_owned());
+        if schema.len() > 63 || schema == "b24sync" || schema.starts_with("pg_") {
+            problems.add(format!(
+                "DATABASE_SCHEMA: `{schema}` cannot hold the tables; example: DATABASE_SCHEMA=public"
+            ));
+        }
+        DatabaseSettings {
+            url: secret("DATABASE_URL", problems),
+            schema,
+            pool_size: problems.parsed(
+                "DATABASE_POOL_SIZE",
+                args.database_pool_size.as_deref(),
+                5,
+                "a number from 1 to 100; example: DATABASE_POOL_SIZE=5",
+                |text| text.parse().ok().filter(|size| (1..=100).contains(size)),
+            ),
+            max_overflow: problems.parsed(
+                "DATABASE_MAX_OVERFLOW",
+                args.database_max_overflow.as_deref(),
+                10,
+                "a number from 0 to 100; example: DATABASE_MAX_OVERFLOW=10",
+                |text| text.parse().ok().filter(|size| (0..=100).contains(size)),
+            ),
+            timestamps: problems.parsed(
+                "TIMESTAMP_TYPE",
+                args.timestamp_type.as_deref(),
+                TimestampStyle::Timestamp,
+                "one of timestamp, timestamptz; example: TIMESTAMP_TYPE=timestamptz",
+                |text| match text {
+                    "timestamp" => Some(TimestampStyle::Timestamp),
+                    "timestamptz" => Some(TimestampStyle::TimestampTz),
+                    _ => None,
+                },
+            ),
+            data_dir: args.data_dir.clone(),
+            postgres_bin: args.postgres_bin.clone(),
+        }
+    }
+}
+
+/// Which of the portal's two sets of methods is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrmApi {
+    /// `crm.item.*`.
+    Item,
+    /// `crm.deal.*` and its like.
+    Classic,
+}
+
+/// How the portal is read.
+#[derive(Debug, Clone)]
+pub struct PortalSettings {
+    /// The incoming webhook: a credential.
+    pub webhook: SecretString,
+    /// Which methods.
+    pub api: CrmApi,
+    /// Requests a second.
+    pub rate_per_second: f64,
+    /// Requests at once.
+    pub rate_burst: u32,
+    /// Whether http and addresses of this machine are allowed.
+    pub allow_loopback: bool,
+}
+
+impl PortalSettings {
+    /// Checks flags and environment.
+    pub fn new(args: &PortalArgs, problems: &mut Problems) -> PortalSettings {
+        let webhook = secret("BITRIX_WEBHOOK_URL", problems).unwrap_or_else(|| {
+            problems.add(
+                "BITRIX_WEBHOOK_URL is not set; example: BITRIX_WEBHOOK_URL=https://portal.bitrix24.com/rest/1/code/ \
+                 (make one in the portal: Developer resources → Other → Incoming webhook, scope `crm`)",
+            );
+            SecretString::from(String::new())
+        });
+        PortalSettings {
+            webhook,
+            api: problems.parsed(
+                "BITRIX_CRM_API",
+                args.bitrix_crm_api.as_deref(),
+                CrmApi::Item,
+                "one of item, classic; example: BITRIX_CRM_API=item",
+                |text| match text {
+                    "item" => Some(CrmApi::Item),
+                    "classic" => Some(CrmApi::Classic),
+                    _ => None,
+                },
+            ),
+            rate_per_second: problems.parsed(
+                "BITRIX_RATE_PER_SECOND",
+                args.bitrix_rate_per_second.as_deref(),
+                2.0,
+                "a number above 0 and up to 10000; example: BITRIX_RATE_PER_SECOND=2",
+                |text| text.parse().ok().filter(|rate: &f64| *rate > 0.0 && *rate <= 10_000.0),
+            ),
+            rate_burst: problems.parsed(
+                "BITRIX_RATE_BURST",
+                args.bitrix_rate_burst.as_deref(),
+                50,
+                "a number from 1 to 100000; example: BITRIX_RATE_BURST=50",
+                |text| text.parse().ok().filter(|burst| (1..=100_000).contains(burst)),
+            ),
+            allow_loopback: problems.parsed(
+                "BITRIX_ALLOW_LOOPBACK",
+                args.bitrix_allow_loopback.as_deref(),
+                false,
+                "one of true, false; example: BITRIX_ALLOW_LOOPBACK=false",
+                |text| match text.to_ascii_lowercase().as_str() {
+                    "true" | "1" | "yes" | "on" => Some(true),
+                    "false" | "0" | "no" | "off" => Some(false),
+                    _ => None,
+                },
+            ),
+        }
+    }
+
+    /// Whether a webhook was given at all.
+    pub fn has_webhook(&self) -> bool {
+        !self.webhook.expose_secret().is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let database = DatabaseArgs {
+            database_schema: Some("b24sync".to_owned()),
+            database_pool_size: Some("many".to_owned()),
+            timestamp_type: Some("instant".to_owned()),
+            ..DatabaseArgs::default()
+        };
+        let portal = PortalArgs { bitrix_rate_burst: Some("0".to_owned()), ..PortalArgs::default() };
+        let mut problems = Problems::default();
+        DatabaseSettings::new(&database, &mut problems);
+        PortalSettings::new(&portal, &mut problems);
+        let problems: Vec<_> = problems.0.into_iter().filter(|problem| !problem.contains("WEBHOOK")).collect();
+        insta::assert_snapshot!(problems.join("\n"), @r"
+        DATABASE_SCHEMA: `b24sync` cannot hold the tables; example: DATABASE_SCHEMA=public
+        DATABASE_POOL_SIZE: `many` is not a number from 1 to 100; example: DATABASE_POOL_SIZE=5
+        TIMESTAMP_TYPE: `instant` is not one of timestamp, timestamptz; example: TIMESTAMP_TYPE=timestamptz
+        BITRIX_RATE_BURST: `0` is not a number from 1 to 100000; example: BITRIX_RATE_BURST=50
+        ");
+    }
+
+    #[test]
+    fn empty_values_count_as_not_set() {
+        let mut problems = Problems::default();
+        let args = DatabaseArgs { database_pool_size: Some(" ".to_owned()), ..DatabaseArgs::default() };
+        let settings = DatabaseSettings::new(&args, &mut problems);
+        assert_eq!(settings.pool_size, 5);
+        assert!(problems.check().is_ok());
+    }
+}
