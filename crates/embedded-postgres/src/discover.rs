@@ -165,7 +165,9 @@ pub(crate) mod tests {
         let top = open_folder();
         let dirs = ["incomplete", "broken", "old", "good"].map(|name| top.path().join(name));
         let [incomplete, broken, old, good] = &dirs;
-        dirs.iter().for_each(|dir| fake(dir, "16.2"));
+        for dir in &dirs {
+            fake(dir, "16.2");
+        }
         fs::remove_file(incomplete.join("initdb")).unwrap();
         script(&broken.join("postgres"), "echo 'libxml2.so.2: cannot open shared object file' >&2; exit 127");
         fake(old, "9.6.24");

@@ -207,7 +207,7 @@ impl Drop for Scratch {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::{
         io::{BufRead, BufReader},
         net::TcpListener,
@@ -225,8 +225,8 @@ mod tests {
     };
 
     /// What the server answers to every request: headers, then a body that may be shorter than they say.
-    struct Served {
-        base: String,
+    pub(crate) struct Served {
+        pub(crate) base: String,
         asked: Arc<AtomicU32>,
     }
 
@@ -250,12 +250,12 @@ mod tests {
         Served { base, asked }
     }
 
-    fn whole(body: Vec<u8>) -> Served {
+    pub(crate) fn whole(body: Vec<u8>) -> Served {
         serve(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len()), body)
     }
 
     /// An archive of programs that answer `postgres` with `postgres`.
-    fn archive(postgres: &str) -> Vec<u8> {
+    pub(crate) fn archive(postgres: &str) -> Vec<u8> {
         let folder = open_folder();
         fake(folder.path(), "17.11");
         script(&folder.path().join("postgres"), postgres);
@@ -265,7 +265,7 @@ mod tests {
         tar.into_inner().unwrap().finish().unwrap()
     }
 
-    fn release(of: &[u8]) -> Release {
+    pub(crate) fn release(of: &[u8]) -> Release {
         Release { sha256: hex(&Sha256::digest(of)), ..Release::of_this_machine().unwrap() }
     }
 

@@ -293,3 +293,82 @@ async fn blocking<T: Send + 'static>(
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{
+        discover::tests::{fake, open_folder},
+        download::tests::{archive, release, whole},
+    };
+
+    fn nothing_installed() -> Places {
+        Places { path: Vec::new(), well_known: Vec::new(), data: None, cache: None }
+    }
+
+    fn settings(folder: &Path, base: &str) -> Settings {
+        Settings {
+            data_dir: Some(folder.join("data")),
+            cache_dir: Some(folder.join("cache")),
+            download_base: Some(base.to_owned()),
+            ..Settings::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn without_an_installation_the_download_is_used() {
+        let (folder, archive) = (open_folder(), archive("echo 'postgres (PostgreSQL) 17.11'"));
+        let (release, served) = (release(&archive), whole(archive));
+        let settings = settings(folder.path(), &served.base);
+        let data = folder.path().join("data");
+        let (_, found) = find(&settings, nothing_installed(), &data, Some(release.clone())).await.unwrap();
+        assert_eq!(found.dir, release.bin(&folder.path().join("cache")));
+        // The next time it is found in the cache, with the mirror gone and downloads forbidden.
+        let offline = Settings { download_base: None, allow_download: false, ..settings };
+        assert_eq!(find(&offline, nothing_installed(), &data, Some(release)).await.unwrap().1, found);
+    }
+
+    #[tokio::test]
+    async fn a_download_that_lacks_a_library_names_the_package() {
+        let archive = archive("echo 'libxml2.so.2: cannot open shared object file' >&2; exit 127");
+        let (folder, release) = (open_folder(), release(&archive));
+        let served = whole(archive);
+        for _ in 0..2 {
+            let settings = settings(folder.path(), &served.base);
+            let started = EmbeddedPostgres::start_at(settings, nothing_installed(), Some(release.clone())).await;
+            let refused = started.unwrap_err();
+            assert!(matches!(refused, EmbeddedError::MissingLibrary { .. }), "{refused}");
+            assert!(refused.to_string().contains("install the system package libxml2"), "{refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_any_way_to_a_server_the_reasons_are_given() {
+        let folder = open_folder();
+        let forbidden = Settings { allow_download: false, ..settings(folder.path(), "http://127.0.0.1:9") };
+        let refused = EmbeddedPostgres::start_at(forbidden.clone(), nothing_installed(), None).await.unwrap_err();
+        assert!(matches!(refused, EmbeddedError::NoBinaries { .. }), "{refused}");
+        let allowed = settings(folder.path(), "http://127.0.0.1:9");
+        let refused = EmbeddedPostgres::start_at(allowed.clone(), nothing_installed(), None).await.unwrap_err();
+        assert!(matches!(refused, EmbeddedError::NoArchive), "{refused}");
+        let release = Release::of_this_machine();
+        let refused = EmbeddedPostgres::start_at(allowed, nothing_installed(), release.clone()).await.unwrap_err();
+        assert!(matches!(refused, EmbeddedError::Download { .. }), "{refused}");
+
+        let old = folder.path().join("old");
+        fake(&old, "16.1");
+        fs::create_dir_all(folder.path().join("data/cluster")).unwrap();
+        fs::write(folder.path().join("data/cluster/PG_VERSION"), "15\n").unwrap();
+        let places = Places { path: vec![old], ..nothing_installed() };
+        let refused = EmbeddedPostgres::start_at(forbidden, places, release).await.unwrap_err();
+        assert!(matches!(&refused, EmbeddedError::OtherMajor { major: 15, tried, .. } if tried.contains("16.1")));
+    }
+
+    #[test]
+    fn settings_hide_the_credentials_of_a_mirror() {
+        let shown = format!("{:?}", settings(Path::new("/data"), "https://me:hunter2@mirror.test/pg"));
+        assert!(shown.contains("mirror.test/pg") && !shown.contains("hunter2"), "{shown}");
+    }
+}

@@ -1,11 +1,12 @@
 //! Runs real servers, as whoever runs the tests.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail like tests")]
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -65,6 +66,8 @@ async fn status(folder: &Path) -> Option<Status> {
 /// Another process of this test binary that starts a server and holds it.
 struct Holder {
     child: Child,
+    /// Kept open: the process still prints.
+    _stdout: BufReader<ChildStdout>,
     port: u16,
     is_owner: bool,
 }
@@ -80,11 +83,12 @@ impl Holder {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines.map_while(Result::ok).find_map(|line| Some(line.split_once("HELD ")?.1.to_owned()));
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let line =
+            stdout.by_ref().lines().map_while(Result::ok).find_map(|line| Some(line.split_once("HELD ")?.1.to_owned()));
         let line = line.expect("the other process holds a server");
         let (port, is_owner) = line.split_once(' ').unwrap();
-        Self { child, port: port.parse().unwrap(), is_owner: is_owner == "true" }
+        Self { child, _stdout: stdout, port: port.parse().unwrap(), is_owner: is_owner == "true" }
     }
 
     fn kill(mut self) {
