@@ -1,1 +1,70 @@
-//! Reads a Bitrix24 portal over REST.
+//! Reads a Bitrix24 portal over REST: the domain's [`CrmSource`](b24sync_domain::ports::CrmSource) as
+//! [`BitrixSource`], and a [`PortalPacer`](b24sync_domain::ports::PortalPacer) for one process as [`LocalPacer`].
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use b24sync_adapter_bitrix::{BitrixConfig, BitrixSource, LocalPacer, WebhookUrl};
+//!
+//! let webhook = WebhookUrl::parse("https://portal.bitrix24.com/rest/1/abcdefgh12345678/")?;
+//! let config = BitrixConfig::new(webhook);
+//! let pacer = Arc::new(LocalPacer::new(config.rate_per_second, config.rate_burst));
+//! let source = BitrixSource::new(&config, pacer)?; // `source.probe()` would check the connection
+//! # Ok::<(), b24sync_adapter_bitrix::ConfigError>(())
+//! ```
+//!
+//! # How it is made
+//! - `webhook`, `config`, `address`: where the portal is, and which addresses may be connected to at all.
+//! - `transport`: one call: pacer, read token, request, answer, repetition. The only place that sends. Around it `body`
+//!   (limits of an answer), `redirect` (a moved portal), `retry` (delays), `budget` (what the pacer is told), `scrub`
+//!   (the webhook's code out of errors).
+//! - `envelope`, `lenient`, `error`: the frame of an answer, its scalars, its error codes.
+//! - `dialect`, `fields`: the two sets of CRM methods as data; descriptions of fields under classic names.
+//! - `command`, `decode`, `reader`: batches of list commands, records out of their answers, and which pages count.
+//! - `pacer`: the rate of this process.
+//!
+//! # How to add
+//! - **an entity**: one line in the domain's catalogue. If its item names differ from the camel case of its classic
+//!   names, add them to `dialect/item.rs`; if it has phones and e-mails, to `has_multifields`.
+//! - **a dialect**: a module in `dialect` that fills an `EntityDialect`, and a variant of [`Dialect`]. Nothing else
+//!   knows method names.
+//! - **an error code**: one line in the table of `error`.
+//! - **a call**: an `Exchange` in `reader`.
+//!
+//! # What holds everywhere
+//! - The webhook's code is in no error, no log and no `Debug`. What the portal makes us repeat is scrubbed.
+//! - Nothing after the first short, empty, failed or faulty page of a batch is used, and only a valid empty page that
+//!   was asked for with a known bound ends a listing.
+//! - An answer is checked for size, encoding and depth before it is parsed, and a value is never copied: records are
+//!   spans of the answer's text.
+//! - The classic dialect never returns links to many (`CONTACT_IDS`, `COMPANY_IDS`), the item dialect never the parts of
+//!   addresses: each describes only what it delivers.
+
+mod address;
+mod body;
+mod budget;
+mod command;
+mod config;
+mod decode;
+mod dialect;
+mod envelope;
+mod error;
+mod failure;
+mod fields;
+mod lenient;
+mod pacer;
+mod reader;
+mod redirect;
+mod retry;
+#[cfg(test)]
+mod samples;
+mod scrub;
+mod source;
+mod transport;
+mod webhook;
+
+pub use config::{BitrixConfig, ConfigError, Dialect, RetryPolicy};
+pub use pacer::LocalPacer;
+pub use reader::PortalProfile;
+pub use source::BitrixSource;
+pub use webhook::WebhookUrl;

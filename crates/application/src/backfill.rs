@@ -21,8 +21,9 @@ use crate::schema;
 /// How far the watermark stays behind the portal's time at the first page: 300 s (CORRECTNESS 4.3).
 pub const OVERLAP: TimeDelta = TimeDelta::seconds(300);
 
-/// Batches that wait between reading and writing. With one being read and one being written, three are in memory.
-const QUEUED_BATCHES: usize = 1;
+/// Batches between reading and writing: the one that is being read or waits to be written. With the one that is being
+/// written, two are in memory.
+const BATCHES_AHEAD: usize = 1;
 
 /// How often records whose reads overlapped with somebody else's are read again before the run gives up.
 const CONTEST_ROUNDS: usize = 5;
@@ -87,7 +88,7 @@ impl Pass<'_> {
         let mut complete = false;
         while let Some(batch) = self.next(&mut batches).await? {
             complete = batch.exhausted;
-            self.store(&mut plan, &batch).await?;
+            self.store(&mut plan, batch).await?;
         }
         if complete {
             self.complete().await
@@ -118,7 +119,7 @@ impl Pass<'_> {
     }
 
     fn start_reader(&self, plan: &SchemaPlan) -> (mpsc::Receiver<Result<RecordBatch, SourceError>>, JoinSet<()>) {
-        let (sender, receiver) = mpsc::channel(QUEUED_BATCHES);
+        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let query = ListQuery {
             entity: self.entity,
             layout: std::sync::Arc::clone(&plan.mapping.layout),
@@ -144,7 +145,7 @@ impl Pass<'_> {
         }
     }
 
-    async fn store(&mut self, plan: &mut SchemaPlan, batch: &RecordBatch) -> Result<(), SyncError> {
+    async fn store(&mut self, plan: &mut SchemaPlan, batch: RecordBatch) -> Result<(), SyncError> {
         let source_start = *self.source_start.get_or_insert(batch.source_time.with_timezone(&Utc));
         let step = Step {
             run: self.run.id,
@@ -161,8 +162,10 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn commit(&mut self, plan: &mut SchemaPlan, batch: &RecordBatch, step: &Step) -> Result<Commit, SyncError> {
-        let mapped = schema::fit(self.ports, plan, batch).await?;
+    async fn commit(&mut self, plan: &mut SchemaPlan, batch: RecordBatch, step: &Step) -> Result<Commit, SyncError> {
+        let mapped = schema::fit(self.ports, plan, &batch).await?;
+        // The answer's text is not needed any more, and it is the largest thing in memory.
+        drop(batch);
         let commit = self
             .ports
             .records
@@ -197,7 +200,7 @@ impl Pass<'_> {
                 .await
                 .map_err(|source| SyncError::Source { entity: self.entity, source })?;
             let step = Step { run: self.run.id, cursor: None, source_start, processed: 0 };
-            contested = self.commit(plan, &batch, &step).await?.contested;
+            contested = self.commit(plan, batch, &step).await?.contested;
         }
         if contested.is_empty() {
             return Ok(());
@@ -252,6 +255,8 @@ async fn read(
     stop: CancellationToken,
 ) {
     loop {
+        // The place for a batch is taken before it is asked for.
+        let Ok(place) = batches.reserve().await else { return };
         let answer = tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -261,9 +266,7 @@ async fn read(
             Ok(batch) if !batch.exhausted => batch.ids().last().copied(),
             _ => None,
         };
-        if batches.send(answer).await.is_err() {
-            return;
-        }
+        place.send(answer);
         let Some(last) = last else { return };
         query.cursor = Cursor::after(last.get());
     }

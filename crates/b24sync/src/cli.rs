@@ -19,7 +19,7 @@ pub struct Cli {
     /// How results are printed.
     #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
     pub output: Format,
-    /// More of what happens, on standard error: -v the steps, -vv each request. RUST_LOG goes before it.
+    /// More of what happens, on standard error: -v the steps, -vv each request. What `RUST_LOG` says goes before it.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// What to do.
@@ -44,7 +44,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  b24sync demo --once")]
     Demo(DemoArgs),
     /// Creates or updates the service's own tables; takes over a database of the Python service.
-    #[command(after_help = "Examples:\n  b24sync migrate --plan\n  DATABASE_URL=postgresql://me@localhost/crm b24sync migrate")]
+    #[command(
+        after_help = "Examples:\n  b24sync migrate --plan\n  DATABASE_URL=postgresql://me@localhost/crm b24sync migrate"
+    )]
     Migrate(MigrateArgs),
     /// Copies entities from the portal into their tables; Ctrl-C stops cleanly, the next sync goes on from there.
     #[command(after_help = "Examples:\n  b24sync sync deal\n  b24sync sync --all --output json")]
@@ -78,7 +80,7 @@ pub struct DatabaseArgs {
     /// Type of new columns for instants: timestamp (in UTC) or timestamptz [default: timestamp].
     #[arg(long, env = "TIMESTAMP_TYPE", help_heading = "Database")]
     pub timestamp_type: Option<String>,
-    /// Where the private PostgreSQL keeps its data when DATABASE_URL is not set [default: the user's data folder].
+    /// Where the private PostgreSQL keeps its data without `DATABASE_URL` [default: the user's data folder].
     #[arg(long, env = "B24SYNC_DATA_DIR", help_heading = "Database")]
     pub data_dir: Option<std::path::PathBuf>,
     /// Directory of PostgreSQL's programs for the private server [default: searched for].
@@ -115,7 +117,7 @@ pub struct DemoArgs {
     /// Port of the service's HTTP interface; 0 takes any free one.
     #[arg(long, default_value_t = 0)]
     pub port: u16,
-    /// Where the demo's private PostgreSQL keeps its data [default: a folder of its own in the user's data folder].
+    /// Where the private PostgreSQL keeps its data [default: the user's data folder].
     #[arg(long, env = "B24SYNC_DATA_DIR")]
     pub data_dir: Option<std::path::PathBuf>,
     /// Directory of PostgreSQL's programs [default: searched for].

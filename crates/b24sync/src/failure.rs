@@ -46,7 +46,7 @@ impl Failure {
     }
 
     /// Prints the failure and returns its exit code.
-    pub fn report(&self, output: &Output) -> ExitCode {
+    pub fn report(&self, output: Output) -> ExitCode {
         output.failure(&self.message, &self.advice);
         ExitCode::from(self.code)
     }

@@ -27,25 +27,29 @@ use crate::cli::{Cli, Command};
 use crate::failure::Failure;
 use crate::output::Output;
 
+/// Worker threads at most: the work waits for the portal and the database, and memory grows with every thread.
+const MOST_THREADS: usize = 4;
+
 /// Parses the command line, runs the command, and returns its exit code.
 pub fn main() -> ExitCode {
     if let Err(failure) = settings::load_dotenv() {
-        return failure.report(&Output::default());
+        return failure.report(Output::default());
     }
     let cli = Cli::parse();
     let output = Output::new(cli.output);
     telemetry::install(&cli);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return Failure::of("could not start the runtime", &error).report(&output),
+        Err(error) => return Failure::of("could not start the runtime", &error).report(output),
     };
-    match runtime.block_on(run(cli, &output)) {
+    match runtime.block_on(run(cli, output)) {
         Ok(code) => code,
-        Err(failure) => failure.report(&output),
+        Err(failure) => failure.report(output),
     }
 }
 
-async fn run(cli: Cli, output: &Output) -> Result<ExitCode, Failure> {
+async fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Demo(args) => Box::pin(commands::demo::run(args, output)).await,
         Command::Migrate(args) => commands::migrate::run(args, output).await,

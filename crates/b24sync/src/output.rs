@@ -1,5 +1,4 @@
 //! Prints results: tables for people, one JSON document for programs. Progress and failures go to standard error.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this module is what the program prints with")]
 
 use std::io::IsTerminal;
 
@@ -29,41 +28,41 @@ impl Output {
     }
 
     /// Whether results are for programs.
-    pub fn is_json(&self) -> bool {
+    pub fn is_json(self) -> bool {
         self.format == Format::Json
     }
 
     /// Whether a person watches, so that bars make sense.
-    pub fn is_interactive(&self) -> bool {
+    pub fn is_interactive(self) -> bool {
         !self.is_json() && std::io::stderr().is_terminal()
     }
 
     /// A line for people; programs do not get it.
-    pub fn say(&self, line: &str) {
+    pub fn say(self, line: &str) {
         if !self.is_json() {
             println!("{line}");
         }
     }
 
     /// A line for people that tells good news.
-    pub fn good(&self, line: &str) {
+    pub fn good(self, line: &str) {
         if !self.is_json() {
             println!("{GOOD}✓{GOOD:#} {line}");
         }
     }
 
     /// A line about what is going on, on standard error.
-    pub fn note(&self, line: &str) {
+    pub fn note(self, line: &str) {
         eprintln!("{line}");
     }
 
     /// A warning on standard error.
-    pub fn warn(&self, line: &str) {
+    pub fn warn(self, line: &str) {
         eprintln!("{BAD}warning:{BAD:#} {line}");
     }
 
     /// A failure and what to do about it, on standard error.
-    pub fn failure(&self, message: &str, advice: &str) {
+    pub fn failure(self, message: &str, advice: &str) {
         if self.is_json() {
             eprintln!("{}", serde_json::json!({ "error": message, "advice": advice }));
             return;
@@ -75,7 +74,7 @@ impl Output {
     }
 
     /// The result: `rows` as a table with this header, or `value` as JSON.
-    pub fn result<T: Serialize>(&self, value: &T, header: &[&str], rows: Vec<Vec<String>>) {
+    pub fn result<T: Serialize>(self, value: &T, header: &[&str], rows: Vec<Vec<String>>) {
         if self.is_json() {
             // Our own types have string keys only, which JSON can always write.
             println!("{}", serde_json::to_string_pretty(value).unwrap_or_default());
@@ -85,7 +84,7 @@ impl Output {
     }
 
     /// A table for people.
-    pub fn table(&self, header: &[&str], rows: Vec<Vec<String>>) {
+    pub fn table(self, header: &[&str], rows: Vec<Vec<String>>) {
         if !self.is_json() {
             println!("{}", table(header, rows));
         }
@@ -95,7 +94,7 @@ impl Output {
 /// A table as text.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.iter().map(ToString::to_string).collect::<Vec<_>>());
     for row in rows {
         table.add_row(row);

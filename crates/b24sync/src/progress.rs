@@ -37,11 +37,7 @@ impl ProgressDisplay {
         let now = Instant::now();
         let already = run.processed;
         if !self.output.is_interactive() {
-            let from = if already > 0 {
-                format!(", going on after {} records", count(already))
-            } else {
-                String::new()
-            };
+            let from = if already > 0 { format!(", going on after {} records", count(already)) } else { String::new() };
             self.output.note(&format!("{}: reading{}{from}", run.entity, about(expected)));
         }
         let bar = self.output.is_interactive().then(|| bar(run, expected, already));

@@ -48,7 +48,14 @@ impl Problems {
         Err(Failure::usage(self.0.join("\n"), "correct the settings above; `b24sync help` lists all of them"))
     }
 
-    fn parsed<T>(&mut self, name: &str, text: Option<&str>, default: T, expected: &str, parse: impl Fn(&str) -> Option<T>) -> T {
+    fn parsed<T>(
+        &mut self,
+        name: &str,
+        text: Option<&str>,
+        default: T,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> T {
         match text.map(str::trim).filter(|text| !text.is_empty()) {
             None => default,
             Some(text) => parse(text).unwrap_or_else(|| {
@@ -85,11 +92,13 @@ pub struct DatabaseSettings {
     /// Schema of the replica tables.
     pub schema: String,
     /// Connections kept open.
-    pub pool_size: usize,
+    pub pool_size: u32,
     /// Connections above that.
-    pub max_overflow: usize,
+    pub max_overflow: u32,
     /// Type of new columns for instants.
     pub timestamps: TimestampStyle,
+    /// Name of the database in the private server.
+    pub private_database: &'static str,
     /// Data directory of the private server.
     pub data_dir: Option<PathBuf>,
     /// Directory of PostgreSQL's programs.
@@ -102,9 +111,8 @@ impl DatabaseSettings {
         let schema = args.database_schema.clone().filter(|schema| !schema.is_empty());
         let schema = schema.unwrap_or_else(|| "public".to_owned());
         if schema.len() > 63 || schema == "b24sync" || schema.starts_with("pg_") {
-            problems.add(format!(
-                "DATABASE_SCHEMA: `{schema}` cannot hold the tables; example: DATABASE_SCHEMA=public"
-            ));
+            problems
+                .add(format!("DATABASE_SCHEMA: `{schema}` cannot hold the tables; example: DATABASE_SCHEMA=public"));
         }
         DatabaseSettings {
             url: secret("DATABASE_URL", problems),
@@ -134,6 +142,7 @@ impl DatabaseSettings {
                     _ => None,
                 },
             ),
+            private_database: "b24sync",
             data_dir: args.data_dir.clone(),
             postgres_bin: args.postgres_bin.clone(),
         }

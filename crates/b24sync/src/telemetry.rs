@@ -6,12 +6,11 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command};
 
-/// Installs the subscriber. RUST_LOG wins; else `-v` counts, and a service says more than a command.
+/// Installs the subscriber. `RUST_LOG` wins; else `-v` counts, and a service says more than a command.
 pub fn install(cli: &Cli) {
     let level = match (cli.verbose, &cli.command) {
-        (0, Command::Serve(_)) => "info",
+        (0, Command::Serve(_)) | (1, _) => "info",
         (0, _) => "error",
-        (1, _) => "info",
         (2, _) => "debug",
         _ => "trace",
     };

@@ -104,8 +104,7 @@ impl FieldKind {
             | "uf_enum_element"
             | "crm_dynamic_type"
             | "crm_status_extra"
-            | "productproperty"
-            | "resourcebooking" => FieldKind::Object,
+            | "productproperty" => FieldKind::Object,
             _ => FieldKind::Other,
         }
     }

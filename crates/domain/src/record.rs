@@ -57,6 +57,9 @@ pub struct RecordBatch {
     /// Whether the listing is known to be complete: a valid empty page came after these records.
     pub exhausted: bool,
     text: String,
+    /// What was derived from the text; spans count on from the end of the text. Kept apart, because appending to a text
+    /// of some megabytes would copy all of it.
+    derived: String,
     ids: Vec<RecordId>,
     modified: Vec<Option<DateTime<Utc>>>,
     /// `ids.len() × layout.fields().len()`, record by record; `u32::MAX` as start means absent.
@@ -98,17 +101,24 @@ impl RecordBatch {
         let span = *self.spans.get(row * self.layout.fields.len() + field)?;
         let start = usize::try_from(span.start).ok()?;
         let length = usize::try_from(span.length).ok()?;
-        self.text.get(start..start + length).filter(|_| span.start != u32::MAX)
+        self.slice(start..start + length).filter(|_| span.start != u32::MAX)
+    }
+
+    fn slice(&self, span: Range<usize>) -> Option<&str> {
+        match span.start.checked_sub(self.text.len()) {
+            None => self.text.get(span),
+            Some(start) => self.derived.get(start..start + span.len()),
+        }
     }
 
     /// Values that came under names the layout does not have, ordered by record.
     pub fn strays(&self) -> impl Iterator<Item = (&StrayValue, &str)> {
-        self.strays.iter().filter_map(|stray| Some((stray, self.text.get(stray.span.clone())?)))
+        self.strays.iter().filter_map(|stray| Some((stray, self.slice(stray.span.clone())?)))
     }
 
     /// Bytes held, for choosing how much to ask for next.
     pub fn bytes(&self) -> usize {
-        self.text.len() + self.spans.len() * size_of::<Span>()
+        self.text.len() + self.derived.len() + self.spans.len() * size_of::<Span>()
     }
 }
 
@@ -135,6 +145,7 @@ impl RecordBatchBuilder {
                 source_time,
                 exhausted: false,
                 text,
+                derived: String::new(),
                 ids: Vec::new(),
                 modified: Vec::new(),
                 spans: Vec::new(),
@@ -165,9 +176,9 @@ impl RecordBatchBuilder {
 
     /// Sets a value that is not part of the answer's text but was derived from it.
     pub fn set_derived(&mut self, field: usize, json: &str) {
-        let start = self.batch.text.len();
-        self.batch.text.push_str(json);
-        self.set(field, start..self.batch.text.len());
+        let start = self.batch.text.len() + self.batch.derived.len();
+        self.batch.derived.push_str(json);
+        self.set(field, start..start + json.len());
     }
 
     /// Keeps a value whose name the layout does not have.
@@ -177,9 +188,9 @@ impl RecordBatchBuilder {
         }
     }
 
-    /// The text given at the start, with what was derived appended.
-    pub fn text(&self) -> &str {
-        &self.batch.text
+    /// Where the next derived value will begin.
+    pub fn end(&self) -> usize {
+        self.batch.text.len() + self.batch.derived.len()
     }
 
     /// Finishes; `exhausted` says that a valid empty page came last.

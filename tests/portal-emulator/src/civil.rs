@@ -8,7 +8,8 @@ pub(crate) const DAY: i64 = 86_400;
 pub(crate) struct Day {
     pub(crate) year: i64,
     pub(crate) month: i64,
-    pub(crate) day: i64,
+    /// Day of the month.
+    pub(crate) date: i64,
 }
 
 impl Day {
@@ -20,10 +21,10 @@ impl Day {
         let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let date = day_of_year - (153 * shifted_month + 2) / 5 + 1;
         let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
-        Self { year, month, day }
+        Self { year, month, date }
     }
 
     /// Days since 1970-01-01.
@@ -32,7 +33,7 @@ impl Day {
         let era = year.div_euclid(400);
         let year_of_era = year.rem_euclid(400);
         let shifted_month = if self.month > 2 { self.month - 3 } else { self.month + 9 };
-        let day_of_year = (153 * shifted_month + 2) / 5 + self.day - 1;
+        let day_of_year = (153 * shifted_month + 2) / 5 + self.date - 1;
         era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
     }
 
@@ -40,7 +41,7 @@ impl Day {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '-');
         let mut number = || parts.next()?.parse::<i64>().ok();
-        let day = Self { year: number()?, month: number()?, day: number()? };
+        let day = Self { year: number()?, month: number()?, date: number()? };
         (Self::from_epoch_days(day.epoch_days()) == day).then_some(day)
     }
 }
@@ -58,7 +59,7 @@ pub(crate) fn write_day(out: &mut Vec<u8>, day: Day) {
     out.extend([digit(day.year / 1000), digit(day.year / 100), digit(day.year / 10), digit(day.year), b'-']);
     two(out, day.month);
     out.push(b'-');
-    two(out, day.day);
+    two(out, day.date);
 }
 
 /// Writes an instant as `YYYY-MM-DDThh:mm:ss±hh:mm`, as seen from `offset_minutes`.

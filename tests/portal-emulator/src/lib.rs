@@ -1,1 +1,96 @@
 //! A Bitrix24 portal in memory behind HTTP: an independent witness for tests and the demo.
+//!
+//! It speaks both dialects of the CRM API, `crm.{entity}.*` and `crm.item.*`, over generated records of four
+//! entities. It imports no other crate of this workspace, so that an error in the product's reading of the API is not
+//! repeated here; its only source is what is written down about the vendor's REST API, quoted by section as "REST.md".
+//!
+//! ```
+//! use b24sync_portal_emulator::{Counts, Entity, Portal, PortalConfig};
+//!
+//! let portal = Portal::new(PortalConfig { counts: Counts::deals(120), ..PortalConfig::default() });
+//! let running = portal.start()?;
+//! let webhook = running.webhook_url(); // a client reads crm.deal.list and the like below it
+//! let id = portal.ids(Entity::Deal)[0];
+//! portal.edit(Entity::Deal, id, [("TITLE", "новое название".into())]);
+//! assert_eq!(portal.truth(Entity::Deal, id).unwrap().fields["TITLE"], "новое название".into());
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # How it is made
+//! - `data`: every value follows from (seed, entity, id); a record that nobody reads costs eight bytes.
+//! - `store`: the ids in order and what was edited; the only place that changes.
+//! - `schema`: fields of both dialects; one more standard field is one more line in a table there.
+//! - `filter`, `list`, `render`: which rows, in which order, as which JSON text. No DOM is built.
+//! - `methods`, `batch`, `rest`: the API without HTTP; one more method is one more branch in `methods`.
+//! - `faults`, `limits`, `access`: what keeps an answer from being the right one.
+//! - `server`, `admin`: HTTP.
+//!
+//! What REST.md leaves open or contradictory is a switch in [`PortalConfig`].
+//!
+//! # Driving it from another process
+//! `/__admin/{command}` takes and answers JSON; `entity` is `lead`, `deal`, `contact` or `company`:
+//!
+//! | Command | Body or query | Answer |
+//! |---|---|---|
+//! | `GET stats` | | `{"rest": {"http_requests", "throttled", …}}`, see [`StatsSnapshot`] |
+//! | `POST reset` | `{}` | counters to zero, limits unused |
+//! | `GET ids?entity=` | | `[1, 5, …]` |
+//! | `GET truth?entity=&id=` | | [`TrueRecord`] or null |
+//! | `GET fields?entity=` | | list of [`TrueField`] |
+//! | `POST edit` | `{"entity", "id", "fields": {NAME: value}}` | `{"ok"}` |
+//! | `POST edit_random` | `{"entity", "count", "seed"}` | `{"ids"}` |
+//! | `POST add` | `{"entity", "fields", "created"?, "modified"?}` in epoch seconds | `{"id"}` |
+//! | `POST delete`, `POST restore` | `{"entity", "id"}` | `{"ok"}` |
+//! | `POST bulk_edit` | `{"entity", "ids"}` | `{"modified"}` |
+//! | `POST hide` | `{"entity", "ids"}` or `{"entity", "all": true}` | `{"ok"}` |
+//! | `POST unhide` | `{"entity"}` | `{"ok"}` |
+//! | `POST entity_type` | `{"entity", "removed"}` | `{"ok"}` |
+//! | `POST userfield` | `{"entity", "action": "add"\|"rename_label"\|"retype"\|"make_multiple"\|"remove", "name", "label", "user_type", "multiple", "filled"}` | `{"ok"}` or `{"name"}` |
+//! | `POST access` | `{"scopes"?, "active"?, "admin"?, "crm_rights"?}` | `{"ok"}` |
+//! | `POST clock` | `{"advance_milliseconds"?, "freeze_at"?, "follow_with_skew"?}` | `{"now"}` |
+//! | `POST rate` | `{"per_second", "burst"}` or `null` | `{"ok"}` |
+//! | `POST faults` | [`FaultPlan`]: `{"rules": [{"method": "crm.deal.*", "when": {"every": 7}, "faults": [{"kind": "status", "status": 502}]}]}`; empty clears | `{"ok"}` |
+
+mod access;
+mod admin;
+mod batch;
+mod civil;
+mod clock;
+mod coerce;
+mod config;
+mod data;
+mod entity;
+mod envelope;
+mod error;
+mod faults;
+mod filter;
+mod inner;
+mod json;
+mod limits;
+mod list;
+mod methods;
+mod param;
+mod portal;
+mod reference;
+mod render;
+mod rest;
+mod schema;
+mod server;
+mod stats;
+mod store;
+mod truth;
+mod view;
+
+pub use clock::{ClockSource, PortalClock};
+pub use config::{
+    Accounting, BatchOverflow, Counts, DateFilter, DefaultOrder, ItemUpperNames, MinusOneTotal, OperatingInTime,
+    OperatingLimit, PortalConfig, RateLimit, UnreadableDate, UnresolvedReference,
+};
+pub use entity::{Dialect, Entity};
+pub use error::{KNOWN_ERRORS, KnownError};
+pub use faults::{Fault, FaultPlan, FaultRule, When};
+pub use portal::Portal;
+pub use schema::{UserFieldSpec, UserType};
+pub use server::RunningPortal;
+pub use stats::StatsSnapshot;
+pub use truth::{MultifieldValue, TrueField, TrueRecord, Truth};

@@ -1,2 +1,98 @@
-//! The `portal-emulator` binary.
-fn main() {}
+//! The `portal-emulator` binary: a portal on a port until SIGTERM.
+
+use std::io::{self, Write as _};
+use std::net::TcpListener;
+
+use b24sync_portal_emulator::{Counts, OperatingLimit, Portal, PortalConfig, RateLimit};
+use clap::Parser;
+
+/// A Bitrix24 portal in memory: serves its REST API on 127.0.0.1 until it is told to stop.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Port to listen on; 0 takes a free one.
+    #[arg(long, default_value_t = 8899)]
+    port: u16,
+    /// Everything generated follows from it.
+    #[arg(long, default_value_t = 24)]
+    seed: u64,
+    /// Number of deals.
+    #[arg(long, default_value_t = 12_000)]
+    deals: u64,
+    /// Number of leads.
+    #[arg(long, default_value_t = 6_000)]
+    leads: u64,
+    /// Number of contacts.
+    #[arg(long, default_value_t = 9_000)]
+    contacts: u64,
+    /// Number of companies.
+    #[arg(long, default_value_t = 2_500)]
+    companies: u64,
+    /// User fields of each entity.
+    #[arg(long, default_value_t = 55)]
+    user_fields: usize,
+    /// Records of each entity with a value that cannot be stored.
+    #[arg(long, default_value_t = 0)]
+    poison: u64,
+    /// Only ordinary values: no odd characters, empty forms or big numbers.
+    #[arg(long)]
+    plain: bool,
+    /// Requests that drain from the leaky bucket every second; without it there is no limit.
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Requests that the bucket holds.
+    #[arg(long, default_value_t = 50.0, requires = "rate")]
+    burst: f64,
+    /// Seconds of operating time per method and ten minutes; without it there is no limit.
+    #[arg(long)]
+    operating: Option<f64>,
+    /// Offset of the server from UTC in minutes.
+    #[arg(long, default_value_t = 180, allow_negative_numbers = true)]
+    offset: i32,
+    /// The secret in the webhook address.
+    #[arg(long, default_value = "f4k3w3bh00kc0d3x")]
+    code: String,
+    /// Worker threads.
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// Print nothing but the webhook address.
+    #[arg(long)]
+    print_url: bool,
+}
+
+impl Arguments {
+    fn config(&self) -> PortalConfig {
+        let counts =
+            Counts { deals: self.deals, leads: self.leads, contacts: self.contacts, companies: self.companies };
+        let operating = |limit_seconds| OperatingLimit { limit_seconds, ..OperatingLimit::default() };
+        PortalConfig {
+            seed: self.seed,
+            counts,
+            user_fields: self.user_fields,
+            poison: self.poison,
+            odd_values: !self.plain,
+            rate: self.rate.map(|per_second| RateLimit { per_second, burst: self.burst }),
+            operating: self.operating.map(operating),
+            offset_minutes: self.offset,
+            webhook_code: self.code.clone(),
+            workers: self.workers,
+            ..PortalConfig::demo()
+        }
+    }
+}
+
+fn main() -> io::Result<()> {
+    let arguments = Arguments::parse();
+    let listener = TcpListener::bind(("127.0.0.1", arguments.port))?;
+    let portal = Portal::new(arguments.config());
+    let address = format!("http://{}{}", listener.local_addr()?, portal.webhook_path());
+    let mut stdout = io::stdout().lock();
+    if arguments.print_url {
+        writeln!(stdout, "{address}")?;
+    } else {
+        writeln!(stdout, "webhook  {address}\nadmin    http://{}/__admin/", listener.local_addr()?)?;
+    }
+    stdout.flush()?;
+    drop(stdout);
+    portal.serve_until_signal(listener)
+}

@@ -234,7 +234,8 @@ mod tests {
 
     #[test]
     fn bracket_nesting_becomes_a_tree() {
-        let params = Param::from_query("filter[%3E%3DID]=10&select[]=ID&select[]=TITLE&order[ID]=ASC&start=-1&e=a%2Bb+c");
+        let params =
+            Param::from_query("filter[%3E%3DID]=10&select[]=ID&select[]=TITLE&order[ID]=ASC&start=-1&e=a%2Bb+c");
         assert_eq!(at(&params, &["filter", ">=ID"]).text().unwrap(), "10");
         assert_eq!(at(&params, &["select"]).texts(), ["ID", "TITLE"]);
         assert_eq!(at(&params, &["start"]).integer(), Some(-1));

@@ -96,25 +96,35 @@ impl Scene {
     }
 }
 
-/// Runs every check, each on a store that `make` makes.
-pub async fn all<F>(make: impl Fn() -> F)
+/// Runs every check, each on a store that `make` makes; what comes with it is kept until the check is over.
+pub async fn all<F, K>(make: impl Fn() -> F)
 where
-    F: Future<Output = Stores>,
+    F: Future<Output = (Stores, K)>,
 {
-    equal_content_is_not_written_again(&make().await).await;
-    a_read_that_began_earlier_never_replaces_a_later_one(&make().await).await;
-    overlapping_reads_go_by_modified_time_and_are_contested_when_it_goes_back(&make().await).await;
-    a_stale_lease_cannot_commit_or_end_a_run(&make().await).await;
-    a_run_is_resumed_from_its_cursor(&make().await).await;
-    a_stopped_run_is_resumed_too(&make().await).await;
-    a_completed_run_is_not_resumed(&make().await).await;
-    a_rewound_run_begins_again(&make().await).await;
-    an_abandoned_run_does_not_stay_running(&make().await).await;
-    quarantine_is_counted_and_heals(&make().await).await;
-    a_stale_rejection_does_not_quarantine_a_newer_version(&make().await).await;
-    the_table_is_known_after_it_was_made(&make().await).await;
-    a_lease_has_one_holder_and_its_token_rises(&make().await).await;
-    the_first_watermark_stays(&make().await).await;
+    macro_rules! each {
+        ($($check:ident)*) => {
+            $({
+                let (stores, _kept) = make().await;
+                $check(&stores).await;
+            })*
+        };
+    }
+    each! {
+        equal_content_is_not_written_again
+        a_read_that_began_earlier_never_replaces_a_later_one
+        overlapping_reads_go_by_modified_time_and_are_contested_when_it_goes_back
+        a_stale_lease_cannot_commit_or_end_a_run
+        a_run_is_resumed_from_its_cursor
+        a_stopped_run_is_resumed_too
+        a_completed_run_is_not_resumed
+        a_rewound_run_begins_again
+        an_abandoned_run_does_not_stay_running
+        quarantine_is_counted_and_heals
+        a_stale_rejection_does_not_quarantine_a_newer_version
+        the_table_is_known_after_it_was_made
+        a_lease_has_one_holder_and_its_token_rises
+        the_first_watermark_stays
+    }
 }
 
 /// A row is written when its content changed, and only then.
@@ -327,6 +337,6 @@ mod tests {
 
     #[tokio::test]
     async fn the_fake_keeps_the_contract() {
-        all(|| async { Stores::of(&Arc::new(FakeStore::default())) }).await;
+        all(|| async { (Stores::of(&Arc::new(FakeStore::default())), ()) }).await;
     }
 }

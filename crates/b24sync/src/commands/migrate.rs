@@ -12,7 +12,7 @@ use crate::wiring;
 ///
 /// # Errors
 /// When the database cannot be reached, the user lacks rights, or an existing table cannot be taken over.
-pub async fn run(args: MigrateArgs, output: &Output) -> Result<ExitCode, Failure> {
+pub async fn run(args: MigrateArgs, output: Output) -> Result<ExitCode, Failure> {
     let mut problems = Problems::default();
     let settings = DatabaseSettings::new(&args.database, &mut problems);
     problems.check()?;

@@ -41,7 +41,7 @@ impl From<&Quarantined> for Entry {
 ///
 /// # Errors
 /// When the entity is unknown or the database cannot be reached.
-pub async fn run(args: QuarantineArgs, output: &Output) -> Result<ExitCode, Failure> {
+pub async fn run(args: QuarantineArgs, output: Output) -> Result<ExitCode, Failure> {
     let QuarantineCommand::List { entity, limit, database } = args.command;
     let entity = entity.map(|name| name.parse::<EntityType>()).transpose()?;
     list(entity, limit, &database, output).await
@@ -51,7 +51,7 @@ async fn list(
     entity: Option<EntityType>,
     limit: u32,
     args: &DatabaseArgs,
-    output: &Output,
+    output: Output,
 ) -> Result<ExitCode, Failure> {
     let mut problems = Problems::default();
     let settings = DatabaseSettings::new(args, &mut problems);

@@ -14,7 +14,7 @@ use crate::wiring::Database;
 ///
 /// # Errors
 /// When the address cannot be listened on or the database cannot be reached.
-pub async fn run(args: ServeArgs, output: &Output) -> Result<ExitCode, Failure> {
+pub async fn run(args: ServeArgs, output: Output) -> Result<ExitCode, Failure> {
     let mut problems = Problems::default();
     let settings = DatabaseSettings::new(&args.database, &mut problems);
     problems.check()?;
@@ -49,7 +49,7 @@ pub async fn serve(
     database: &Database,
     listener: TcpListener,
     stop: &tokio_util::sync::CancellationToken,
-    output: &Output,
+    output: Output,
 ) -> Result<(), Failure> {
     let address = listener.local_addr().map_err(|error| Failure::of("could not listen", &error))?;
     let server = b24sync_adapter_http::build(database.api_ports(), listener)
@@ -60,7 +60,7 @@ pub async fn serve(
     let broken = tokio::select! {
         result = &mut server => result,
         () = stop.cancelled() => {
-            let (_, result) = tokio::join!(handle.stop(true), &mut server);
+            let ((), result) = tokio::join!(handle.stop(true), &mut server);
             result
         }
     };

@@ -58,7 +58,7 @@ impl From<&EntityOverview> for EntityStatus {
 ///
 /// # Errors
 /// When the database cannot be reached or has not been migrated.
-pub async fn run(args: StatusArgs, output: &Output) -> Result<ExitCode, Failure> {
+pub async fn run(args: StatusArgs, output: Output) -> Result<ExitCode, Failure> {
     let mut problems = Problems::default();
     let settings = DatabaseSettings::new(&args.database, &mut problems);
     problems.check()?;
@@ -68,7 +68,7 @@ pub async fn run(args: StatusArgs, output: &Output) -> Result<ExitCode, Failure>
     result
 }
 
-async fn show(database: &Database, output: &Output) -> Result<ExitCode, Failure> {
+async fn show(database: &Database, output: Output) -> Result<ExitCode, Failure> {
     let overview = database.status_service().overview().await?;
     let statuses: Vec<EntityStatus> = overview.iter().map(EntityStatus::from).collect();
     output.result(&statuses, HEADER, overview.iter().map(row).collect());

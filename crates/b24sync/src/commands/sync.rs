@@ -47,7 +47,7 @@ impl From<&RunSummary> for Summary {
 ///
 /// # Errors
 /// The first failure; entities before it are complete, and the failed one goes on from its cursor next time.
-pub async fn run(args: SyncArgs, output: &Output) -> Result<ExitCode, Failure> {
+pub async fn run(args: SyncArgs, output: Output) -> Result<ExitCode, Failure> {
     let entities = entities(&args)?;
     let mut problems = Problems::default();
     let database_settings = DatabaseSettings::new(&args.database, &mut problems);
@@ -61,7 +61,7 @@ pub async fn run(args: SyncArgs, output: &Output) -> Result<ExitCode, Failure> {
     } else {
         Database::open_migrated(&database_settings, output).await?
     };
-    let ports = database.ports(source, Arc::new(ProgressDisplay::new(*output)));
+    let ports = database.ports(source, Arc::new(ProgressDisplay::new(output)));
     let result = sync_all(&ports, &entities, database_settings.timestamps, &stop, output).await;
     database.close(output).await;
     result
@@ -79,7 +79,7 @@ async fn sync_all(
     entities: &[EntityType],
     timestamps: b24sync_domain::mapping::TimestampStyle,
     stop: &CancellationToken,
-    output: &Output,
+    output: Output,
 ) -> Result<ExitCode, Failure> {
     let mut summaries = Vec::new();
     let mut failure = None;
@@ -109,7 +109,7 @@ async fn sync_all(
     }
 }
 
-fn print(summaries: &[RunSummary], output: &Output) {
+fn print(summaries: &[RunSummary], output: Output) {
     if summaries.is_empty() && !output.is_json() {
         return;
     }

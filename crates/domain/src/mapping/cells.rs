@@ -124,6 +124,15 @@ impl ColumnData {
         self.len() == 0
     }
 
+    /// About how many bytes the cells are.
+    pub fn bytes(&self) -> usize {
+        match self {
+            ColumnData::Texts(texts) => texts.bytes() + 4 * texts.len(),
+            ColumnData::Booleans(values) => 5 * values.len(),
+            ColumnData::Integers(_) | ColumnData::Instants(_) | ColumnData::Dates(_) => 12 * self.len(),
+        }
+    }
+
     /// The cells of these rows, in this order.
     #[must_use]
     pub fn select(&self, keep: &[bool]) -> ColumnData {

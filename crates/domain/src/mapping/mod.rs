@@ -1,6 +1,6 @@
 //! From fields to columns and from values to cells. All of it is pure.
 //!
-//! - [`column`]: names and types of columns.
+//! - [`mod@column`]: names and types of columns.
 //! - [`schema`]: which columns an entity needs, and how an existing table gets there.
 //! - [`value`]: one JSON value by its field's kind → [`value::Cell`].
 //! - [`cells`]: cells of one column, packed; and whether a cell fits the column's type.

@@ -63,6 +63,11 @@ impl RowBatch {
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
+
+    /// About how many bytes its cells are.
+    pub fn bytes(&self) -> usize {
+        self.columns.iter().map(|column| column.data.bytes()).sum()
+    }
 }
 
 /// A record that cannot be stored, and why.

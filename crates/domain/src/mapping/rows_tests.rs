@@ -38,7 +38,7 @@ fn batch(mapping: &TableMapping, records: &[(i64, &[&str])], strays: &[(&str, &s
             builder.set_derived(position, value);
         }
         for (name, value) in strays {
-            let start = builder.text().len();
+            let start = builder.end();
             builder.set_derived(usize::MAX, value);
             builder.stray(name, start..start + value.len());
         }

@@ -1,4 +1,4 @@
-//! What the service needs from the outside ([`outbound`]) and what the outside may ask of it ([`inbound`]).
+//! What the service needs from the outside (`outbound`) and what the outside may ask of it (`inbound`).
 //! A port method is one atomic step; no transaction, connection or row type crosses a port.
 
 mod inbound;

@@ -65,8 +65,12 @@ const DEAL_TYPES: &[Entry] = &[
     plain("SERVICE", "Service"),
     plain("SERVICES", "Services"),
 ];
-const CONTACT_TYPES: &[Entry] =
-    &[plain("CLIENT", "Clients"), plain("SUPPLIER", "Suppliers"), plain("PARTNER", "Partners"), plain("OTHER", "Other")];
+const CONTACT_TYPES: &[Entry] = &[
+    plain("CLIENT", "Clients"),
+    plain("SUPPLIER", "Suppliers"),
+    plain("PARTNER", "Partners"),
+    plain("OTHER", "Other"),
+];
 const COMPANY_TYPES: &[Entry] = &[
     plain("CUSTOMER", "Client"),
     plain("SUPPLIER", "Supplier"),

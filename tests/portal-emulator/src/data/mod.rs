@@ -95,7 +95,6 @@ pub(crate) struct Subject<'w> {
     pub(crate) world: &'w World,
     pub(crate) entity: Entity,
     pub(crate) id: i64,
-    pub(crate) index: i64,
     pub(crate) created: i64,
     pub(crate) modified: i64,
     root: u64,
@@ -112,7 +111,7 @@ impl<'w> Subject<'w> {
         } else {
             (created + below(root >> 20, 90 * 86_400)).min(world.until)
         };
-        Self { world, entity, id, index, created, modified, root }
+        Self { world, entity, id, created, modified, root }
     }
 
     /// A roll that depends on nothing but the record and `salt`.

@@ -99,7 +99,7 @@ fn text_of(value: Option<&str>) -> Truth {
 /// The truth of a day.
 pub(crate) fn date(day: Day) -> Truth {
     let part = |number: i64| u8::try_from(number).unwrap_or(1);
-    Truth::Date { y: i32::try_from(day.year).unwrap_or(1970), m: part(day.month), d: part(day.day) }
+    Truth::Date { y: i32::try_from(day.year).unwrap_or(1970), m: part(day.month), d: part(day.date) }
 }
 
 fn instant(epoch_seconds: i64) -> Truth {
@@ -121,7 +121,7 @@ fn reference(id: Option<i64>) -> Truth {
 
 fn day_near(subject: &Subject<'_>, salt: u64, days_later: i64) -> Truth {
     let roll = subject.roll(salt);
-    if subject.world.odd_values && roll % 97 == 0 {
+    if subject.world.odd_values && roll.is_multiple_of(97) {
         return user_value::edge_day(roll >> 8);
     }
     date(Day::from_epoch_days(subject.created.div_euclid(DAY) + days_later))
@@ -155,11 +155,13 @@ fn contacts(subject: &Subject<'_>, code: &str) -> Vec<MultifieldValue> {
 fn contact_value(code: &str, roll: u64) -> (&'static str, String) {
     let work = pick(roll, &["WORK", "WORK", "HOME", "MOBILE", "MAILING", "OTHER"]);
     match code {
-        "PHONE" if roll % 3 == 0 => (work, format!("8 ({}) {}-{}", 900 + roll % 99, roll % 900 + 100, roll % 9_000)),
+        "PHONE" if roll.is_multiple_of(3) => {
+            (work, format!("8 ({}) {}-{}", 900 + roll % 99, roll % 900 + 100, roll % 9_000))
+        }
         "PHONE" => (work, format!("+1555{}", 1_000_000 + roll % 8_999_999)),
         "EMAIL" => (work, format!("user{}@example.com", roll % 100_000)),
         "WEB" => ("WORK", format!("https://company{}.example/?q=a&b", roll % 10_000)),
-        "IM" if roll % 2 == 0 => ("OPENLINE", format!("imol|livechat|1|{}|{}", roll % 100, roll % 1_000)),
+        "IM" if roll.is_multiple_of(2) => ("OPENLINE", format!("imol|livechat|1|{}|{}", roll % 100, roll % 1_000)),
         "IM" => ("TELEGRAM", format!("@client_{}", roll % 100_000)),
         _ => ("USER", format!("contact:{}", roll % 1_000)),
     }
@@ -191,9 +193,8 @@ pub(crate) fn value(subject: &Subject<'_>, field: &Field) -> Truth {
             _ => Truth::Null,
         },
         Recipe::Number(limit, percent) if subject.chance(salt ^ 0xface, percent) => {
-            Truth::from(below(subject.roll(salt), limit.cast_unsigned()))
+            number(field.kind, below(subject.roll(salt), limit.cast_unsigned()))
         }
-        Recipe::Text(..) | Recipe::OneOf(..) | Recipe::Entry(_) | Recipe::Number(..) => Truth::Null,
         Recipe::Funnel => Truth::Reference(funnel(subject).id),
         Recipe::Stage => stage(subject).code.into(),
         Recipe::StageSemantic => text_of(stage(subject).semantic),
@@ -219,11 +220,23 @@ pub(crate) fn value(subject: &Subject<'_>, field: &Field) -> Truth {
             let count = below(subject.roll(salt), 3);
             Truth::List((0..count).map(|step| Truth::Reference(2 + step)).collect())
         }
-        Recipe::Photo if subject.chance(salt, 20) => Truth::File(30_000 + subject.id),
-        Recipe::Photo => Truth::Null,
+        Recipe::Photo if subject.chance(salt ^ 0xface, 20) => Truth::File(30_000 + subject.id),
         Recipe::DisplayTime(percent) if subject.chance(salt, percent) => display_time(subject.modified).into(),
-        Recipe::DisplayTime(_) => Truth::Null,
+        Recipe::Text(..)
+        | Recipe::OneOf(..)
+        | Recipe::Entry(_)
+        | Recipe::Number(..)
+        | Recipe::Photo
+        | Recipe::DisplayTime(_) => Truth::Null,
         Recipe::UserField => user_value::value(subject, field),
+    }
+}
+
+fn number(kind: Kind, number: i64) -> Truth {
+    match kind {
+        Kind::Category => Truth::Reference(number),
+        Kind::Double => Truth::Decimal(number.to_string()),
+        _ => Truth::from(number),
     }
 }
 
@@ -232,7 +245,7 @@ fn amount(subject: &Subject<'_>, salt: u64) -> Truth {
     let text = match roll % 20 {
         0..4 => "0.00".to_owned(),
         4 if subject.world.odd_values && roll % 400 == 4 => "9876543210123.45".to_owned(),
-        _ => format!("{}.{:02}", roll >> 20 & 0xf_ffff, if roll % 3 == 0 { roll >> 8 & 0x3f } else { 0 }),
+        _ => format!("{}.{:02}", roll >> 20 & 0xf_ffff, if roll.is_multiple_of(3) { roll >> 8 & 0x3f } else { 0 }),
     };
     Truth::Decimal(text)
 }
@@ -251,7 +264,7 @@ fn display_time(epoch_seconds: i64) -> String {
     let day = Day::from_epoch_days(epoch_seconds.div_euclid(DAY));
     let clock = epoch_seconds.rem_euclid(DAY);
     let (hours, minutes, seconds) = (clock / 3_600, clock / 60 % 60, clock % 60);
-    format!("{:02}.{:02}.{} {hours:02}:{minutes:02}:{seconds:02}", day.day, day.month, day.year)
+    format!("{:02}.{:02}.{} {hours:02}:{minutes:02}:{seconds:02}", day.date, day.month, day.year)
 }
 
 /// A region, country or the like.

@@ -5,17 +5,22 @@ use super::{Subject, below, mix, pick};
 
 /// Whether a record speaks Russian; two of three do.
 fn russian(subject: &Subject<'_>) -> bool {
-    subject.roll(0x6c61_6e67) % 3 != 0
+    !subject.roll(0x6c61_6e67).is_multiple_of(3)
 }
 
 /// Picks from the list of the record's language.
-pub(crate) fn word(subject: &Subject<'_>, salt: u64, ru: &'static [&'static str], en: &'static [&'static str]) -> &'static str {
+pub(crate) fn word(
+    subject: &Subject<'_>,
+    salt: u64,
+    ru: &'static [&'static str],
+    en: &'static [&'static str],
+) -> &'static str {
     pick(subject.roll(salt), if russian(subject) { ru } else { en })
 }
 
 /// Whether the person is a woman.
 fn female(subject: &Subject<'_>) -> bool {
-    subject.roll(0x7365_7878) % 2 == 0
+    subject.roll(0x7365_7878).is_multiple_of(2)
 }
 
 pub(crate) fn first_name(subject: &Subject<'_>, salt: u64) -> String {
@@ -88,8 +93,8 @@ pub(crate) fn comment(subject: &Subject<'_>, salt: u64) -> String {
         3 => format!("[I]{phrase}[/I]\t[U]{phrase}[/U]"),
         _ => phrase.to_owned(),
     };
-    if subject.world.odd_values && roll % 797 == 3 {
-        return text.repeat(usize::try_from(below(roll >> 12, 400)).unwrap_or(0) + 200);
+    if subject.world.odd_values && roll % 197 == 3 {
+        return text.repeat(24_000 / text.len().max(1) + usize::try_from(below(roll >> 12, 300)).unwrap_or(0));
     }
     odd(subject, salt, text)
 }

@@ -25,8 +25,8 @@ const EDGE_DAYS: &[(i64, i64, i64)] = &[
 /// Some day at which careless code goes wrong.
 pub(crate) fn edge_day(roll: u64) -> Truth {
     let index = usize::try_from(below(roll, u64::try_from(EDGE_DAYS.len()).unwrap_or(1))).unwrap_or(0);
-    let (year, month, day) = EDGE_DAYS.get(index).copied().unwrap_or((1970, 1, 1));
-    date(Day { year, month, day })
+    let (year, month, date_of_month) = EDGE_DAYS.get(index).copied().unwrap_or((1970, 1, 1));
+    date(Day { year, month, date: date_of_month })
 }
 
 /// What a user field holds in a generated record.
@@ -47,8 +47,8 @@ fn single(subject: &Subject<'_>, field: &Field, salt: u64) -> Truth {
     match field.kind {
         Kind::Integer => integer(subject, roll),
         Kind::Double => double(roll),
-        Kind::Boolean | Kind::Char => Truth::Boolean(roll % 2 == 0),
-        Kind::Date if subject.world.odd_values && roll % 23 == 0 => edge_day(roll >> 8),
+        Kind::Boolean | Kind::Char => Truth::Boolean(roll.is_multiple_of(2)),
+        Kind::Date if subject.world.odd_values && roll.is_multiple_of(23) => edge_day(roll >> 8),
         Kind::Date => date(Day::from_epoch_days(16_000 + below(roll, 5_000))),
         Kind::DateTime => Truth::Instant { epoch_seconds: instant(subject, roll) },
         Kind::Enumeration => option(field, roll),
@@ -99,7 +99,7 @@ fn double(roll: u64) -> Truth {
 }
 
 fn instant(subject: &Subject<'_>, roll: u64) -> i64 {
-    if subject.world.odd_values && roll % 41 == 0 {
+    if subject.world.odd_values && roll.is_multiple_of(41) {
         // The last second of a day in UTC, and the first one.
         return 1_735_689_599 + below(roll >> 8, 2);
     }

@@ -40,8 +40,6 @@ pub(crate) enum Kind {
     Element,
     Booking,
     Location,
-    /// The form that created the record: an integer whose empty form is 0.
-    WebForm,
     /// A type registered by an application.
     App,
 }
@@ -50,7 +48,7 @@ impl Kind {
     /// The type as classic `*.fields` prints it.
     pub(crate) fn classic_name(self) -> &'static str {
         match self {
-            Self::Integer | Self::WebForm => "integer",
+            Self::Integer => "integer",
             Self::Double => "double",
             Self::Text | Self::LongText => "string",
             Self::Char => "char",
@@ -94,7 +92,7 @@ impl Kind {
 
     /// Whether a value is the id of something else, so that `"0"` means nothing.
     pub(crate) fn is_link(self) -> bool {
-        matches!(self, Self::Link(_) | Self::Quote | Self::Parent(_) | Self::WebForm | Self::User | Self::Location)
+        matches!(self, Self::Link(_) | Self::Quote | Self::Parent(_) | Self::User | Self::Location)
     }
 }
 
@@ -198,26 +196,20 @@ impl UserType {
     /// The `SETTINGS` of a field of this type, as JSON text; `[]` where there are none.
     pub(crate) fn settings(self) -> &'static str {
         match self {
-            Self::String => {
-                r#"{"SIZE":20,"ROWS":1,"REGEXP":"","MIN_LENGTH":0,"MAX_LENGTH":0,"DEFAULT_VALUE":""}"#
-            }
+            Self::String => r#"{"SIZE":20,"ROWS":1,"REGEXP":"","MIN_LENGTH":0,"MAX_LENGTH":0,"DEFAULT_VALUE":""}"#,
             Self::Integer => r#"{"SIZE":20,"MIN_VALUE":0,"MAX_VALUE":0,"DEFAULT_VALUE":null}"#,
             Self::Double => r#"{"PRECISION":2,"SIZE":20,"MIN_VALUE":0,"MAX_VALUE":0,"DEFAULT_VALUE":null}"#,
             Self::Boolean => {
                 r#"{"DEFAULT_VALUE":0,"DISPLAY":"CHECKBOX","LABEL":["",""],"LABEL_CHECKBOX":{"en":"Yes","de":"Ja"}}"#
             }
             Self::Date => r#"{"DEFAULT_VALUE":{"TYPE":"NONE","VALUE":""}}"#,
-            Self::Datetime => {
-                r#"{"DEFAULT_VALUE":{"TYPE":"NONE","VALUE":""},"USE_SECOND":"Y","USE_TIMEZONE":"N"}"#
-            }
+            Self::Datetime => r#"{"DEFAULT_VALUE":{"TYPE":"NONE","VALUE":""},"USE_SECOND":"Y","USE_TIMEZONE":"N"}"#,
             Self::Enumeration => r#"{"DISPLAY":"LIST","LIST_HEIGHT":1,"CAPTION_NO_VALUE":"","SHOW_NO_VALUE":"Y"}"#,
             Self::CrmStatus => r#"{"ENTITY_TYPE":"INDUSTRY"}"#,
             Self::Crm => r#"{"CONTACT":"Y","COMPANY":"Y","DYNAMIC_128":"Y","LEAD":null}"#,
             Self::CrmCompany => r#"{"COMPANY":"Y","LEAD":null}"#,
             Self::Money => r#"{"DEFAULT_VALUE":""}"#,
-            Self::Url => {
-                r#"{"POPUP":"Y","SIZE":20,"MIN_LENGTH":0,"MAX_LENGTH":0,"DEFAULT_VALUE":"","ROWS":1}"#
-            }
+            Self::Url => r#"{"POPUP":"Y","SIZE":20,"MIN_LENGTH":0,"MAX_LENGTH":0,"DEFAULT_VALUE":"","ROWS":1}"#,
             Self::Address => r#"{"SHOW_MAP":"Y"}"#,
             Self::File => {
                 r#"{"SIZE":20,"LIST_WIDTH":0,"LIST_HEIGHT":0,"MAX_SHOW_SIZE":0,"MAX_ALLOWED_SIZE":0,"EXTENSIONS":[],"TARGET_BLANK":"Y"}"#

@@ -1,0 +1,88 @@
+//! Whose webhook this is and what it may do, for checking a connection.
+
+use b24sync_domain::ports::Lane;
+use chrono::{DateTime, FixedOffset};
+
+use super::BATCH;
+use crate::budget::Budget;
+use crate::command::{self, Command};
+use crate::envelope::{self, Envelope, Named};
+use crate::error;
+use crate::failure::Failure;
+use crate::lenient;
+use crate::transport::{Answer, Exchange, refuse};
+
+/// The user behind the webhook, and the portal's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortalProfile {
+    /// Id of the webhook's owner; every read has this user's rights.
+    pub user_id: i64,
+    /// Whether the owner is an administrator; `None` when the portal does not say.
+    pub admin: Option<bool>,
+    /// The owner's time zone; `None` means that of the portal.
+    pub time_zone: Option<String>,
+    /// Granted scopes; `crm` is needed.
+    pub scopes: Vec<String>,
+    /// The portal's clock, with its offset.
+    pub server_time: DateTime<FixedOffset>,
+}
+
+const PROFILE: &str = "profile";
+const SCOPE: &str = "scope";
+const TIME: &str = "server.time";
+
+/// Reads a [`PortalProfile`].
+pub(crate) struct Probe;
+
+impl Exchange for Probe {
+    type Output = PortalProfile;
+
+    fn method(&self) -> &str {
+        BATCH
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Hint
+    }
+
+    fn charged(&self) -> Vec<String> {
+        vec![BATCH.to_owned()]
+    }
+
+    fn request(&self) -> Vec<u8> {
+        let commands = [("c_profile", PROFILE), ("c_scope", SCOPE), ("c_time", TIME)];
+        let commands = commands.map(|(name, method)| (name.to_owned(), Command::new(method)));
+        command::batch(false, &commands)
+    }
+
+    fn read(&self, answer: Answer, budget: &mut Budget<'_>) -> Result<PortalProfile, Failure> {
+        let envelope: Envelope<'_> =
+            serde_json::from_str(&answer.text).map_err(|error| Failure::json(BATCH, &error))?;
+        let time = envelope.time();
+        budget.time(BATCH, &time);
+        if let Some(refusal) = envelope.refusal() {
+            return Err(refuse(BATCH, answer.status, &refusal, budget));
+        }
+        let result = envelope.result.map(Named::of).unwrap_or_default();
+        let results = result.get("result").map(Named::of).unwrap_or_default();
+        let Some(profile) = results.get("c_profile").map(Named::of) else {
+            let errors = result.get("result_error").map(Named::of).unwrap_or_default();
+            return Err(match errors.get("c_profile") {
+                Some(entry) => error::classify(PROFILE, None, &envelope::command_refusal(entry), None),
+                None => Failure::malformed(PROFILE, "the answer has no profile"),
+            });
+        };
+        let scopes = results.get("c_scope").map(Named::of).unwrap_or_default();
+        let server_time = results.get("c_time").and_then(lenient::instant).or(time.start).or(answer.sent_at);
+        Ok(PortalProfile {
+            user_id: profile
+                .get("ID")
+                .and_then(lenient::integer)
+                .ok_or_else(|| Failure::malformed(PROFILE, "the profile has no `ID`"))?,
+            admin: profile.get("ADMIN").and_then(lenient::boolean),
+            time_zone: profile.get("TIME_ZONE").and_then(lenient::text).filter(|zone| !zone.is_empty()),
+            scopes: scopes.iter().filter_map(|(_, scope)| lenient::text(scope)).collect(),
+            server_time: server_time.ok_or_else(|| Failure::malformed(TIME, "the answer does not say its time"))?,
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! Removes the webhook's code from whatever the portal made us repeat.
+
+use b24sync_domain::error::{Chain, SourceError};
+use url::Url;
+
+use crate::webhook;
+
+/// Characters of the code that may show at the end of a text that was cut.
+const HARMLESS: usize = 3;
+
+/// The same error without the code of the webhook at `base`.
+pub(crate) fn scrub(error: SourceError, base: &Url) -> SourceError {
+    let Some(secret) = webhook::code(base).filter(|code| !code.is_empty()) else { return error };
+    let clean = |text: String| clean(&text, secret);
+    match error {
+        SourceError::Unauthorized { code } => SourceError::Unauthorized { code: clean(code) },
+        SourceError::Forbidden { method, code } => SourceError::Forbidden { method, code: clean(code) },
+        SourceError::PortalBlocked { code } => SourceError::PortalBlocked { code: clean(code) },
+        SourceError::Rejected { method, code, description } => {
+            SourceError::Rejected { method, code: clean(code), description: clean(description) }
+        }
+        SourceError::Moved { host } => SourceError::Moved { host: clean(host) },
+        SourceError::Unavailable { method, source } => {
+            let said = Chain(source.as_ref()).to_string();
+            let cleaned = clean(said.clone());
+            let source = if cleaned == said { source } else { cleaned.into() };
+            SourceError::Unavailable { method, source }
+        }
+        // Nothing in these comes from the portal.
+        other => other,
+    }
+}
+
+/// The text without the secret, also where cutting the text has left only the secret's beginning.
+fn clean(text: &str, secret: &str) -> String {
+    let mut text = text.replace(secret, "***");
+    let beginnings = (HARMLESS + 1..secret.len()).rev().filter_map(|length| secret.get(..length));
+    if let Some(rest) = beginnings.into_iter().find_map(|beginning| text.strip_suffix(beginning)).map(str::len) {
+        text.truncate(rest);
+        text.push_str("***");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_is_replaced_whole_and_in_part() {
+        let base = Url::parse("https://p.bitrix24.com/rest/1/s3cr3tc0de/").unwrap();
+        for (said, shown) in [
+            ("at /rest/1/s3cr3tc0de/batch", "at /rest/1/***/batch"),
+            ("s3cr3tc0de s3cr3tc0de", "*** ***"),
+            ("cut at /rest/1/s3cr3tc", "cut at /rest/1/***"),
+            ("cut at /rest/1/s3c", "cut at /rest/1/s3c"),
+            ("plain", "plain"),
+        ] {
+            let method = "batch".to_owned();
+            let error = SourceError::Rejected { method, code: String::new(), description: said.to_owned() };
+            let SourceError::Rejected { description, .. } = scrub(error, &base) else { panic!("the kind stays") };
+            assert_eq!(description, shown);
+            let error = SourceError::Unavailable { method: "batch".to_owned(), source: said.into() };
+            assert!(Chain(&scrub(error, &base)).to_string().ends_with(shown));
+        }
+    }
+}

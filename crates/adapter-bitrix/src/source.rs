@@ -1,0 +1,169 @@
+//! [`BitrixSource`]: the domain's [`CrmSource`] on a Bitrix24 portal.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use b24sync_domain::entity::{EntityType, RecordId};
+use b24sync_domain::error::SourceError;
+use b24sync_domain::field::FieldDescription;
+use b24sync_domain::ports::{CrmSource, ListQuery, PortalPacer, ReadOrder};
+use b24sync_domain::progress::PAGE_SIZE;
+use b24sync_domain::record::{Layout, RecordBatch, RecordBatchBuilder};
+use chrono::{DateTime, FixedOffset, Offset, Utc};
+
+use crate::command::MAX_COMMANDS;
+use crate::config::{BitrixConfig, ConfigError};
+use crate::decode::Slots;
+use crate::dialect::EntityDialect;
+use crate::fields::Metadata;
+use crate::reader::{ByIds, Count, Describe, Gauge, Listing, PortalProfile, Probe};
+use crate::transport::Transport;
+
+/// Reads one portal through an incoming webhook.
+pub struct BitrixSource {
+    transport: Transport,
+    entities: HashMap<EntityType, Entity>,
+    /// The portal's offset from UTC in seconds, as last heard.
+    offset: AtomicI32,
+}
+
+/// What is known of an entity.
+struct Entity {
+    dialect: EntityDialect,
+    gauge: Gauge,
+    /// As described last.
+    metadata: RwLock<Option<Arc<Metadata>>>,
+}
+
+impl fmt::Debug for BitrixSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BitrixSource").finish_non_exhaustive()
+    }
+}
+
+impl BitrixSource {
+    /// Prepares the connection; sends nothing yet.
+    ///
+    /// # Errors
+    /// The first of [`BitrixConfig::problems`], or [`ConfigError::Client`].
+    pub fn new(config: &BitrixConfig, pacer: Arc<dyn PortalPacer>) -> Result<BitrixSource, ConfigError> {
+        if let Some(problem) = config.problems().into_iter().next() {
+            return Err(problem);
+        }
+        let entity = |entity| Entity {
+            dialect: EntityDialect::of(config.dialect, entity),
+            gauge: Gauge::default(),
+            metadata: RwLock::default(),
+        };
+        Ok(BitrixSource {
+            transport: Transport::new(config, pacer)?,
+            entities: EntityType::all().map(|kind| (kind, entity(kind))).collect(),
+            offset: AtomicI32::new(0),
+        })
+    }
+
+    /// Reads whose webhook this is and what it may do.
+    ///
+    /// # Errors
+    /// As for every call; [`SourceError::Unauthorized`] when the webhook's code is wrong.
+    pub async fn probe(&self) -> Result<PortalProfile, SourceError> {
+        let profile = self.transport.call(&Probe, None).await?;
+        self.heard(*profile.server_time.offset());
+        Ok(profile)
+    }
+
+    fn heard(&self, offset: FixedOffset) {
+        self.offset.store(offset.local_minus_utc(), Ordering::Relaxed);
+    }
+
+    fn portal_offset(&self) -> FixedOffset {
+        FixedOffset::east_opt(self.offset.load(Ordering::Relaxed)).unwrap_or_else(|| Utc.fix())
+    }
+
+    fn entity(&self, entity: EntityType) -> Result<&Entity, SourceError> {
+        self.entities.get(&entity).ok_or_else(|| SourceError::Unsupported { method: format!("crm.{entity}.list") })
+    }
+
+    /// Describes the fields anew.
+    async fn describe(&self, entity: EntityType) -> Result<Arc<Metadata>, SourceError> {
+        let known = self.entity(entity)?;
+        let (metadata, time) = self.transport.call(&Describe { dialect: &known.dialect }, None).await?;
+        if let Some(start) = time.start {
+            self.heard(*start.offset());
+        }
+        let metadata = Arc::new(metadata);
+        *known.metadata.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&metadata));
+        Ok(metadata)
+    }
+
+    /// The names of the fields, as described last; without them a record's keys cannot be told.
+    async fn metadata(&self, entity: EntityType) -> Result<Arc<Metadata>, SourceError> {
+        let known = self.entity(entity)?.metadata.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(metadata) => Ok(metadata),
+            None => self.describe(entity).await,
+        }
+    }
+}
+
+#[async_trait]
+impl CrmSource for BitrixSource {
+    async fn fields(&self, entity: EntityType) -> Result<Vec<FieldDescription>, SourceError> {
+        Ok(self.describe(entity).await?.descriptions())
+    }
+
+    async fn list(&self, query: &ListQuery, order: &Arc<dyn ReadOrder>) -> Result<RecordBatch, SourceError> {
+        let metadata = self.metadata(query.entity).await?;
+        let Entity { dialect, gauge, .. } = self.entity(query.entity)?;
+        let listing = Listing {
+            query,
+            dialect,
+            metadata: &metadata,
+            slots: Slots::new(dialect, &metadata, &query.layout),
+            gauge,
+            offset: self.portal_offset(),
+            asked: AtomicUsize::new(1),
+        };
+        let batch = self.transport.call(&listing, Some(order.as_ref())).await?;
+        self.heard(*batch.source_time.offset());
+        Ok(batch)
+    }
+
+    async fn by_ids(
+        &self,
+        entity: EntityType,
+        layout: &Arc<Layout>,
+        ids: &[RecordId],
+        order: &Arc<dyn ReadOrder>,
+    ) -> Result<RecordBatch, SourceError> {
+        let metadata = self.metadata(entity).await?;
+        let dialect = &self.entity(entity)?.dialect;
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.len() > PAGE_SIZE * MAX_COMMANDS {
+            return Err(SourceError::Rejected {
+                method: dialect.list_method.clone(),
+                code: String::new(),
+                description: format!("{} records asked for at once", ids.len()),
+            });
+        }
+        if ids.is_empty() {
+            // A list without ids would be one of everything.
+            let token = order.next().await.map_err(SourceError::ReadOrder)?;
+            let time = DateTime::UNIX_EPOCH.with_timezone(&self.portal_offset());
+            let builder = RecordBatchBuilder::new(entity, Arc::clone(layout), token, time, String::new());
+            return Ok(builder.finish(false));
+        }
+        let slots = Slots::new(dialect, &metadata, layout);
+        let by_ids = ByIds { entity, layout, ids: &ids, dialect, metadata: &metadata, slots };
+        self.transport.call(&by_ids, Some(order.as_ref())).await
+    }
+
+    async fn count(&self, entity: EntityType) -> Result<Option<u64>, SourceError> {
+        self.transport.call(&Count { dialect: &self.entity(entity)?.dialect }, None).await
+    }
+}

@@ -1,0 +1,12 @@
+//! The adapter against an emulated portal, and against servers that no portal would be.
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod reading;
+#[cfg(test)]
+mod rude;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,159 @@
+//! Connections, kept and lent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::Runtime;
+use deadpool::managed::{PoolError, TimeoutType};
+use diesel::result::ConnectionError;
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, PoolError as Cause, RecyclingMethod,
+};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::config::{DatabaseUrl, Host};
+use crate::connection::Connection;
+use crate::error::{Failure, Trouble, chain};
+use crate::tls;
+
+/// Name under which the server shows our connections.
+const APPLICATION_NAME: &str = "b24sync";
+
+/// Time for one attempt to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many connections there may be, and how long one waits for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// Connections that are meant to be enough (`DATABASE_POOL_SIZE`).
+    pub size: u32,
+    /// Connections beyond that, for peaks (`DATABASE_MAX_OVERFLOW`).
+    pub max_overflow: u32,
+    /// Longest wait for a connection.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for PoolSettings {
+    fn default() -> PoolSettings {
+        PoolSettings { size: 5, max_overflow: 10, acquire_timeout: Duration::from_secs(30) }
+    }
+}
+
+/// A connection on loan.
+pub(crate) type Lent = Object<Connection>;
+
+/// The way to the database.
+#[derive(Clone)]
+pub(crate) struct Connections {
+    pool: Pool<Connection>,
+}
+
+impl Connections {
+    /// Prepares a pool; nothing is connected yet.
+    pub(crate) fn new(url: &DatabaseUrl, settings: PoolSettings) -> Result<Connections, Failure> {
+        let target = Arc::new(Target::new(url)?);
+        let mut config = ManagerConfig::<Connection>::default();
+        config.recycling_method = RecyclingMethod::Fast;
+        config.custom_setup = Box::new(move |_| {
+            let target = Arc::clone(&target);
+            Box::pin(async move {
+                target.connect().await.map_err(|failure| ConnectionError::CouldntSetupConfiguration(failure.into()))
+            })
+        });
+        // The manager keeps its address for messages: it gets none, because ours has a password.
+        let manager = AsyncDieselConnectionManager::new_with_config("", config);
+        let most = usize::try_from(settings.size.saturating_add(settings.max_overflow)).unwrap_or(usize::MAX).max(1);
+        let pool = Pool::builder(manager)
+            .max_size(most)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(settings.acquire_timeout))
+            .create_timeout(Some(CONNECT_TIMEOUT * 2))
+            .build()
+            .map_err(|error| Failure::ours(error.to_string()))?;
+        Ok(Connections { pool })
+    }
+
+    /// Lends a connection that nobody else uses.
+    pub(crate) async fn lend(&self) -> Result<Lent, Trouble> {
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(Cause::ConnectionError(ConnectionError::CouldntSetupConfiguration(error))) => {
+                error.into()
+            }
+            PoolError::Timeout(TimeoutType::Wait) => {
+                Failure::unreachable("all connections of the pool are in use").into()
+            }
+            PoolError::Timeout(_) => Failure::unreachable("no answer in time").into(),
+            other => Failure::unreachable(other.to_string()).into(),
+        })
+    }
+}
+
+/// Where and how to connect.
+struct Target {
+    config: Config,
+    tls: Option<MakeRustlsConnect>,
+}
+
+impl Target {
+    fn new(url: &DatabaseUrl) -> Result<Target, Failure> {
+        let mut config = Config::new();
+        match &url.host {
+            Host::Tcp(name) => config.host(name),
+            #[cfg(unix)]
+            Host::Unix(directory) => config.host_path(directory),
+            #[cfg(not(unix))]
+            Host::Unix(_) => return Err(Failure::unreachable("this system has no Unix sockets")),
+        };
+        config
+            .port(url.port)
+            .user(&url.user)
+            .dbname(&url.database)
+            .application_name(APPLICATION_NAME)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .keepalives_idle(Duration::from_secs(60));
+        if let Some(password) = url.exposed_password() {
+            config.password(password);
+        }
+        let tls = tls::client_config(url)?.map(MakeRustlsConnect::new);
+        config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
+        Ok(Target { config, tls })
+    }
+
+    async fn connect(&self) -> Result<Connection, Failure> {
+        let failure = |error: tokio_postgres::Error| explained(Failure::new(&error, true), &error);
+        if let Some(tls) = &self.tls {
+            let (client, driver) = self.config.connect(tls.clone()).await.map_err(failure)?;
+            drive(driver);
+            Ok(Connection::new(client))
+        } else {
+            let (client, driver) = self.config.connect(NoTls).await.map_err(failure)?;
+            drive(driver);
+            Ok(Connection::new(client))
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the task ends by itself when the connection it drives is dropped")]
+fn drive(driver: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static) {
+    tokio::spawn(async move {
+        if let Err(error) = driver.await {
+            tracing::debug!(error = %chain(&error), "a database connection ended");
+        }
+    });
+}
+
+/// Adds the cure where the words alone do not lead to it.
+fn explained(failure: Failure, error: &tokio_postgres::Error) -> Failure {
+    let words = chain(error);
+    let cure = if words.contains("invalid peer certificate") {
+        "the server's certificate is not trusted: use the host name that it is for, name its authority's file with sslrootcert=FILE (Supabase: Project Settings, Database, SSL), or accept it unseen with sslmode=require"
+    } else if words.contains("server does not support TLS") {
+        "set sslmode=disable if the way to it is safe"
+    } else {
+        return failure;
+    };
+    Failure::unreachable(format!("{}; {cure}", failure.message()))
+}

@@ -1,0 +1,216 @@
+//! Rows → table: guard first, then only what has changed.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use b24sync_domain::entity::RecordId;
+use b24sync_domain::mapping::rows::{Column, ContentHash, Rejection, RowBatch};
+
+use crate::error::{Failure, Trouble};
+use crate::sql::upsert::RowTimes;
+use crate::sql::{Table, guard, upsert};
+use crate::transaction::Transaction;
+
+/// Bytes of cells that one statement carries at most, as far as whole rows allow it.
+const STATEMENT_BYTES: usize = 1024 * 1024;
+
+/// Rows that one statement carries at least, however wide they are: fewer would cost more round trips than memory.
+const MIN_ROWS_AT_ONCE: usize = 100;
+
+/// What became of rows.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    /// Rows inserted or changed.
+    pub(super) written: u64,
+    /// Rows that were equal already.
+    pub(super) unchanged: u64,
+    /// Records whose stored version is this read's now.
+    pub(super) stored: Vec<RecordId>,
+    /// Records to be read again.
+    pub(super) contested: Vec<RecordId>,
+    /// Records that only the database could refuse.
+    pub(super) refused: Vec<Rejection>,
+}
+
+impl Applied {
+    fn add(&mut self, other: Applied) {
+        self.written += other.written;
+        self.unchanged += other.unchanged;
+        self.stored.extend(other.stored);
+        self.contested.extend(other.contested);
+        self.refused.extend(other.refused);
+    }
+}
+
+/// Content of each record as it was when the record was locked; `None`: not known, write it.
+pub(super) type Known = HashMap<RecordId, Option<ContentHash>>;
+
+/// Where rows go.
+#[derive(Clone, Copy)]
+pub(super) struct Destination<'a> {
+    pub(super) table: Table<'a>,
+    pub(super) times: RowTimes,
+}
+
+/// Applies all rows at once. A row that the database refuses fails them all.
+pub(super) async fn all(
+    transaction: &mut Transaction,
+    destination: Destination<'_>,
+    rows: &RowBatch,
+    known: &Known,
+) -> Result<Applied, Trouble> {
+    part(transaction, destination, rows, 0..rows.len(), known).await
+}
+
+/// Applies rows in halves until those that the database refuses stand alone; the others are stored.
+pub(super) async fn in_halves(
+    transaction: &mut Transaction,
+    destination: Destination<'_>,
+    rows: &RowBatch,
+    known: &Known,
+) -> Result<Applied, Trouble> {
+    let mut applied = Applied::default();
+    let mut ahead: Vec<Range<usize>> = Vec::new();
+    ahead.push(0..rows.len());
+    while let Some(range) = ahead.pop() {
+        transaction.savepoint().await?;
+        match Box::pin(part(transaction, destination, rows, range.clone(), known)).await {
+            Ok(done) => {
+                transaction.release().await?;
+                applied.add(done);
+            }
+            Err(Trouble::Failed(failure)) if failure.is_about_data() => {
+                transaction.undo().await?;
+                if range.len() > 1 {
+                    let middle = range.start + range.len() / 2;
+                    ahead.push(middle..range.end);
+                    ahead.push(range.start..middle);
+                } else if let Some(id) = rows.ids.get(range.start) {
+                    applied.refused.push(refusal(*id, &failure));
+                }
+            }
+            Err(trouble) => return Err(trouble),
+        }
+    }
+    Ok(applied)
+}
+
+fn refusal(id: RecordId, failure: &Failure) -> Rejection {
+    Rejection { id, field: None, reason: failure.to_string(), excerpt: None }
+}
+
+async fn part(
+    transaction: &mut Transaction,
+    destination: Destination<'_>,
+    rows: &RowBatch,
+    range: Range<usize>,
+    known: &Known,
+) -> Result<Applied, Trouble> {
+    let (Some(ids), Some(modified), Some(hashes)) =
+        (rows.ids.get(range.clone()), rows.modified.get(range.clone()), rows.hashes.get(range.clone()))
+    else {
+        return Err(Failure::ours("the columns of a batch differ in length").into());
+    };
+    if ids.is_empty() {
+        return Ok(Applied::default());
+    }
+    let (entity, read) = (rows.entity.type_id(), rows.read.0);
+    let decided: Vec<(i64, bool)> = transaction.load_rows(guard::accept(entity, read, ids, modified, hashes)).await?;
+    let accepted: HashSet<i64> = decided.iter().filter(|(_, accepted)| *accepted).map(|(id, _)| *id).collect();
+    let (stored, refused): (Vec<RecordId>, Vec<RecordId>) =
+        ids.iter().copied().partition(|id| accepted.contains(&id.get()));
+    let equal: Vec<RecordId> = ids
+        .iter()
+        .zip(hashes)
+        .filter(|(id, hash)| accepted.contains(&id.get()) && known.get(*id) == Some(&Some(**hash)))
+        .map(|(id, _)| *id)
+        .collect();
+    let equal = still_there(transaction, destination.table, equal).await?;
+    let keep: Vec<bool> = (0..rows.len())
+        .map(|position| match rows.ids.get(position) {
+            Some(id) if range.contains(&position) => accepted.contains(&id.get()) && !equal.contains(id),
+            _ => false,
+        })
+        .collect();
+    let written = write(transaction, destination, rows, &keep).await?;
+    let contested = contested(transaction, entity, read, &refused).await?;
+    Ok(Applied { written, unchanged: count(equal.len()), stored, contested, refused: Vec::new() })
+}
+
+/// Of records whose content is known, those that the table still has: a user may have emptied it.
+async fn still_there(
+    transaction: &mut Transaction,
+    table: Table<'_>,
+    ids: Vec<RecordId>,
+) -> Result<HashSet<RecordId>, Trouble> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let missing: Vec<(i64,)> = transaction.load_rows(guard::missing(table, &ids)).await?;
+    let missing: HashSet<i64> = missing.into_iter().map(|(id,)| id).collect();
+    Ok(ids.into_iter().filter(|id| !missing.contains(&id.get())).collect())
+}
+
+/// Writes the rows to keep, in statements of a bearable size: a statement's binds are in memory three times, as
+/// columns, serialised, and as the message that is sent.
+async fn write(
+    transaction: &mut Transaction,
+    destination: Destination<'_>,
+    rows: &RowBatch,
+    keep: &[bool],
+) -> Result<u64, Trouble> {
+    let kept: Vec<usize> = keep.iter().enumerate().filter(|(_, keep)| **keep).map(|(position, _)| position).collect();
+    let rows_at_once = (STATEMENT_BYTES / (rows.bytes() / rows.len().max(1)).max(1)).max(MIN_ROWS_AT_ONCE);
+    if kept.len() == rows.len() && kept.len() <= rows_at_once {
+        write_part(transaction, destination, &rows.ids, &rows.columns).await?;
+        return Ok(count(kept.len()));
+    }
+    for part in kept.chunks(rows_at_once) {
+        let part: HashSet<usize> = part.iter().copied().collect();
+        let chosen: Vec<bool> = (0..rows.len()).map(|position| part.contains(&position)).collect();
+        let ids: Vec<RecordId> = rows.ids.iter().zip(&chosen).filter(|(_, keep)| **keep).map(|(id, _)| *id).collect();
+        let columns: Vec<Column> = rows
+            .columns
+            .iter()
+            .map(|column| Column {
+                name: column.name.clone(),
+                column_type: column.column_type,
+                data: column.data.select(&chosen),
+            })
+            .collect();
+        write_part(transaction, destination, &ids, &columns).await?;
+    }
+    Ok(count(kept.len()))
+}
+
+async fn write_part(
+    transaction: &mut Transaction,
+    destination: Destination<'_>,
+    ids: &[RecordId],
+    columns: &[Column],
+) -> Result<(), Trouble> {
+    let Destination { table, times } = destination;
+    let touched = transaction.perform(upsert::upsert(table, times, ids, columns)).await?;
+    if touched == ids.len() {
+        return Ok(());
+    }
+    // A trigger or a rule of the user's swallowed rows: what is remembered of them would be a lie.
+    Err(Failure::swallowed("a trigger or a rule on the table left the row out").into())
+}
+
+async fn contested(
+    transaction: &mut Transaction,
+    entity: i16,
+    read: i64,
+    refused: &[RecordId],
+) -> Result<Vec<RecordId>, Trouble> {
+    if refused.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<(i64,)> = transaction.load_rows(guard::contested(entity, read, refused)).await?;
+    Ok(rows.into_iter().filter_map(|(id,)| RecordId::new(id)).collect())
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,218 @@
+//! Brings a replica table to a plan.
+
+use std::collections::HashSet;
+
+use b24sync_domain::entity::EntityType;
+use b24sync_domain::error::StoreError;
+use b24sync_domain::mapping::column::OVERFLOW_COLUMN;
+use b24sync_domain::mapping::schema::{ActualType, NewColumn, SchemaPlan, StoredField, Target};
+use b24sync_domain::mapping::{ColumnName, ColumnType};
+use diesel::sql_types::{Bool, Oid, SmallInt, Text};
+use diesel::{OptionalExtension, QueryDsl};
+use diesel_async::RunQueryDsl as _;
+
+use super::widen::{self, Refusal};
+use super::{dictionary, known};
+use crate::connection::Connection;
+use crate::error::Trouble;
+use crate::schema::replicas;
+use crate::sql::catalog::{self, CatalogColumn, Relation};
+use crate::sql::{Table, access, ddl, guard, sql};
+use crate::store::PgStore;
+use crate::transaction::{Transaction, retrying};
+
+/// Columns of every replica table that do not come from the portal.
+const OUR_COLUMNS: [&str; 4] = ["id", "bitrix_id", "created_at", "updated_at"];
+
+/// Characters that an id may have.
+const LONGEST_ID: u32 = 19;
+
+pub(super) async fn ensure(store: &PgStore, plan: &SchemaPlan) -> Result<(), StoreError> {
+    let refusal = retrying("changing a table", || async {
+        let mut transaction = Transaction::begin_change(store.connections()).await?;
+        let work = Box::pin(bring(&mut transaction, store, plan)).await;
+        transaction.finish(work).await
+    })
+    .await?;
+    match refusal {
+        Some(refusal) => Err(refusal.into_store()),
+        None => Ok(()),
+    }
+}
+
+async fn bring(transaction: &mut Transaction, store: &PgStore, plan: &SchemaPlan) -> Result<Option<Refusal>, Trouble> {
+    let entity = plan.entity;
+    let table = store.table(entity);
+    transaction.perform(ddl::lock_entity(entity.type_id())).await?;
+    let stored = known::stored_fields(transaction, entity).await?;
+    dictionary::refuse_stale(&plan.dictionary, &stored)?;
+    let wanted = wanted_columns(plan);
+    let relation = if let Some(relation) = catalog::relation(transaction, table).await? {
+        let lost = adopt(transaction, store, table, &relation, &wanted, &stored).await?;
+        remember(transaction, entity, table, &relation, false, lost).await?;
+        relation
+    } else {
+        let relation = create(transaction, store, table, &wanted).await?;
+        remember(transaction, entity, table, &relation, true, true).await?;
+        relation
+    };
+    let columns = catalog::columns(transaction, relation.oid).await?;
+    let refusal = widen::widen_all(transaction, entity, table, &columns, &plan.widen).await?;
+    if let Some(column) = modified_column(plan) {
+        transaction.change(&ddl::modified_index(entity, table, column)).await?;
+    }
+    let columns = catalog::columns(transaction, relation.oid).await?;
+    dictionary::comment(transaction, entity, table, &plan.dictionary, &columns).await?;
+    dictionary::store(transaction, entity, &plan.dictionary, &columns).await?;
+    Ok(refusal)
+}
+
+/// Every column that the plan writes, once.
+fn wanted_columns(plan: &SchemaPlan) -> Vec<NewColumn> {
+    let mut seen = HashSet::new();
+    let targets = plan.mapping.fields.iter().flat_map(|field| std::iter::once(&field.target).chain(&field.currency));
+    let mapped = targets.filter_map(|target| match target {
+        Target::Column { name, column_type, .. } => Some(NewColumn { name: name.clone(), column_type: *column_type }),
+        Target::Overflow => None,
+    });
+    let overflow = plan
+        .mapping
+        .overflow
+        .then(|| NewColumn { name: ColumnName::existing(OVERFLOW_COLUMN), column_type: ColumnType::Jsonb });
+    mapped.chain(plan.add.iter().cloned()).chain(overflow).filter(|column| seen.insert(column.name.clone())).collect()
+}
+
+fn modified_column(plan: &SchemaPlan) -> Option<&ColumnName> {
+    let field = plan.mapping.fields.iter().find(|field| field.field.as_str() == plan.entity.modified_field())?;
+    match &field.target {
+        Target::Column { name, .. } => Some(name),
+        Target::Overflow => None,
+    }
+}
+
+async fn create(
+    connection: &mut Connection,
+    store: &PgStore,
+    table: Table<'_>,
+    wanted: &[NewColumn],
+) -> Result<Relation, Trouble> {
+    connection.change(&ddl::create_table(table, wanted, store.timestamps())).await?;
+    let relation = catalog::relation(connection, table).await?;
+    let relation = relation.ok_or_else(|| cannot(table, "it went away while it was made".to_owned()))?;
+    access::close_table(connection, table, relation.oid).await?;
+    Ok(relation)
+}
+
+fn cannot(table: Table<'_>, reason: String) -> Trouble {
+    StoreError::CannotAdopt { table: table.name.to_owned(), reason }.into()
+}
+
+/// Adds what a table that is there lacks. Returns whether it lost a column whose contents are not read again.
+async fn adopt(
+    connection: &mut Connection,
+    store: &PgStore,
+    table: Table<'_>,
+    relation: &Relation,
+    wanted: &[NewColumn],
+    stored: &[StoredField],
+) -> Result<bool, Trouble> {
+    if !relation.is_table() {
+        return Err(cannot(table, "it is not a table".to_owned()));
+    }
+    let columns = catalog::columns(connection, relation.oid).await?;
+    refuse_unfit(table, &columns, wanted)?;
+    for name in ["created_at", "updated_at"] {
+        if !columns.iter().any(|column| column.name == name) {
+            connection.change(&ddl::add_time(table, name, store.timestamps())).await?;
+        }
+    }
+    let missing: Vec<&NewColumn> =
+        wanted.iter().filter(|wanted| !columns.iter().any(|column| column.name == wanted.name.as_str())).collect();
+    if !missing.is_empty() {
+        connection.change(&ddl::add_columns(table, missing.iter().copied())).await?;
+    }
+    if !catalog::is_unique(connection, relation.oid, "bitrix_id").await? {
+        let duplicates = catalog::duplicates(connection, table, "bitrix_id").await?;
+        if !duplicates.is_empty() {
+            let reason = format!("`bitrix_id` must be unique, but holds more than once: {}", duplicates.join(", "));
+            return Err(cannot(table, reason));
+        }
+        connection.change(&ddl::unique_index(table, "bitrix_id")).await?;
+    }
+    let filled_before = |name: &ColumnName| {
+        let known = |field: &StoredField| field.column.as_ref() == Some(name) || field.currency.as_ref() == Some(name);
+        name.as_str() == OVERFLOW_COLUMN || stored.iter().any(known)
+    };
+    Ok(missing.iter().any(|column| filled_before(&column.name)))
+}
+
+fn refuse_unfit(table: Table<'_>, columns: &[CatalogColumn], wanted: &[NewColumn]) -> Result<(), Trouble> {
+    let Some(id) = columns.iter().find(|column| column.name == "bitrix_id") else {
+        return Err(cannot(table, "it has no column `bitrix_id`".to_owned()));
+    };
+    let fits = match id.actual {
+        ActualType::Known(ColumnType::Text) => true,
+        ActualType::Known(ColumnType::Varchar(length)) => length >= LONGEST_ID,
+        _ => false,
+    };
+    if !fits {
+        return Err(cannot(table, format!("its column `bitrix_id` has the type `{}`, not varchar(50)", id.written)));
+    }
+    let is_time = |column: &CatalogColumn| {
+        matches!(column.actual, ActualType::Known(ColumnType::Timestamp | ColumnType::TimestampTz))
+    };
+    let times = columns.iter().filter(|column| column.name == "created_at" || column.name == "updated_at");
+    if let Some(column) = times.into_iter().find(|column| !is_time(column)) {
+        return Err(cannot(table, format!("its column `{}` has the type `{}`", column.name, column.written)));
+    }
+    let written = |name: &str| {
+        OUR_COLUMNS.iter().any(|ours| *ours == name && name != "id")
+            || wanted.iter().any(|column| column.name.as_str() == name)
+    };
+    match columns.iter().find(|column| column.not_null && !column.has_default && !written(&column.name)) {
+        Some(column) => Err(cannot(table, format!("its column `{}` is not null and has no default", column.name))),
+        None => Ok(()),
+    }
+}
+
+/// Remembers which table the entity has. Another one than before, or one that lost something, is filled again.
+async fn remember(
+    connection: &mut Connection,
+    entity: EntityType,
+    table: Table<'_>,
+    relation: &Relation,
+    created: bool,
+    lost: bool,
+) -> Result<(), Trouble> {
+    let before: Option<(u32, bool)> = replicas::table
+        .find(entity.type_id())
+        .select((replicas::relation, replicas::ours))
+        .first(connection)
+        .await
+        .optional()?;
+    let same = before.is_some_and(|(oid, _)| oid == relation.oid);
+    if lost || !same {
+        let rows = connection.perform(guard::forget_content(entity.type_id())).await?;
+        if rows > 0 {
+            tracing::warn!(entity = %entity, rows, "the table is not the one that was filled; all rows are written again");
+        }
+    }
+    let ours = created || before.is_some_and(|(_, ours)| ours);
+    if ours && !created && !relation.row_security {
+        tracing::warn!(entity = %entity, "row level security was off on a table of ours; switching it on");
+        connection.change(&sql("alter table ").table(table).text(" enable row level security")).await?;
+    }
+    let statement = sql("insert into b24sync.replicas (entity, table_schema, table_name, relation, ours) values (")
+        .bind::<SmallInt, _>(entity.type_id())
+        .text(", ")
+        .bind::<Text, _>(table.schema)
+        .text(", ")
+        .bind::<Text, _>(table.name)
+        .text(", ")
+        .bind::<Oid, _>(relation.oid)
+        .text(", ")
+        .bind::<Bool, _>(ours)
+        .text(") on conflict (entity) do update set table_schema = excluded.table_schema, table_name = excluded.table_name, relation = excluded.relation, ours = excluded.ours");
+    connection.perform(statement).await?;
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! The end of a run, good or bad, or found out later.
+
+use b24sync_domain::entity::EntityType;
+use b24sync_domain::error::StoreError;
+use b24sync_domain::lease::{Lease, Scope};
+use b24sync_domain::progress::Watermark;
+use b24sync_domain::run::{Ending, RunId, RunKind, RunStatus};
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz};
+
+use crate::connection::Connection;
+use crate::error::Trouble;
+use crate::leases::{fence, lost};
+use crate::sql::sql;
+use crate::system_tables::SystemTables;
+
+/// Characters of an error that the log keeps.
+const LONGEST_ERROR: usize = 2_000;
+
+pub(super) async fn complete(
+    connection: &mut Connection,
+    tables: &SystemTables,
+    run: RunId,
+    watermark: Watermark,
+    lease: &Lease,
+) -> Result<RunStatus, Trouble> {
+    fence(connection, lease).await?;
+    let statement = sql("select entity, kind, status, (select count(*) from b24sync.quarantine q where q.run_id = r.run_id) from b24sync.runs r where r.run_id = ")
+        .bind::<BigInt, _>(run.0)
+        .text(" for update")
+        .rows::<(SmallInt, Text, Text, BigInt)>();
+    let row: Option<(i16, String, String, i64)> = connection.load_row(statement).await?;
+    let (entity, kind, before, quarantined) = row.ok_or_else(|| lost(lease))?;
+    let entity =
+        EntityType::from_type_id(entity).ok_or(StoreError::Inconsistent { table: "b24sync.runs", column: "entity" })?;
+    let kind: RunKind = kind.parse().map_err(|error| inconsistent(&error, "kind"))?;
+    let before: RunStatus = before.parse().map_err(|error| inconsistent(&error, "status"))?;
+    match before {
+        RunStatus::Running => {}
+        // The answer to an earlier attempt was lost.
+        RunStatus::Completed | RunStatus::CompletedWithQuarantine => return Ok(before),
+        RunStatus::Failed | RunStatus::Cancelled | RunStatus::Interrupted => return Err(lost(lease).into()),
+    }
+    let status = if quarantined == 0 { RunStatus::Completed } else { RunStatus::CompletedWithQuarantine };
+    let statement = sql("update b24sync.runs set status = ")
+        .bind::<Text, _>(status.as_str())
+        .text(", resumable = false, quarantined = ")
+        .bind::<BigInt, _>(quarantined)
+        .text(", finished_at = clock_timestamp() where run_id = ")
+        .bind::<BigInt, _>(run.0);
+    connection.perform(statement).await?;
+    log(connection, tables, run, status, None).await?;
+    move_watermark(connection, entity, kind, watermark).await?;
+    publish(connection, tables, entity).await?;
+    Ok(status)
+}
+
+fn inconsistent(error: &b24sync_domain::run::UnknownWord, column: &'static str) -> StoreError {
+    tracing::error!(error = %error, column, "a row of b24sync.runs does not make sense");
+    StoreError::Inconsistent { table: "b24sync.runs", column }
+}
+
+/// A full pass sets the watermark only where there is none (CORRECTNESS 4.2); an incremental one moves it forward.
+async fn move_watermark(
+    connection: &mut Connection,
+    entity: EntityType,
+    kind: RunKind,
+    watermark: Watermark,
+) -> Result<(), Trouble> {
+    let statement = sql("insert into b24sync.entity_progress as p (entity, watermark) values (")
+        .bind::<SmallInt, _>(entity.type_id())
+        .text(", ")
+        .bind::<Timestamptz, _>(watermark.0)
+        .text(") on conflict (entity) do update set updated_at = now(), watermark = ")
+        .text(match kind {
+            RunKind::Full => "coalesce(p.watermark, excluded.watermark)",
+            RunKind::Incremental => "greatest(p.watermark, excluded.watermark)",
+            RunKind::Webhook => "p.watermark",
+        });
+    // The records that events named say nothing of the others: such a run makes no watermark either.
+    if kind != RunKind::Webhook {
+        connection.perform(statement).await?;
+    }
+    Ok(())
+}
+
+/// `sync_state` and `sync_config.last_sync_at` as the replica stands now.
+async fn publish(connection: &mut Connection, tables: &SystemTables, entity: EntityType) -> Result<(), Trouble> {
+    let statement =
+        sql("select max(modified), count(*) from b24sync.item_state where deleted_at is null and entity = ")
+            .bind::<SmallInt, _>(entity.type_id())
+            .rows::<(Nullable<Timestamptz>, BigInt)>();
+    let (modified, records): (Option<DateTime<Utc>>, i64) = connection.load_one(statement).await?;
+    let state = tables.state();
+    // In a column without zone, UTC.
+    let before = if tables.is_zoned(state, "last_modified_date") { "(" } else { "timezone('utc', " };
+    let statement = sql("insert into ")
+        .table(state)
+        .text(" as s (entity_type, last_modified_date, total_records, created_at, updated_at) values (")
+        .bind::<Text, _>(entity.key())
+        .text(", ")
+        .text(before)
+        .bind::<Nullable<Timestamptz>, _>(modified)
+        .text("), least(")
+        .bind::<BigInt, _>(records)
+        .text(", 2147483647), ")
+        .text(tables.now(state, "created_at"))
+        .text(", ")
+        .text(tables.now(state, "updated_at"))
+        .text(") on conflict (entity_type) do update set last_modified_date = excluded.last_modified_date, total_records = excluded.total_records, updated_at = excluded.updated_at");
+    connection.perform(statement).await?;
+    let config = tables.config();
+    let statement = sql("update ")
+        .table(config)
+        .text(" set last_sync_at = ")
+        .text(tables.now(config, "last_sync_at"))
+        .text(" where entity_type = ")
+        .bind::<Text, _>(entity.key());
+    connection.perform(statement).await?;
+    Ok(())
+}
+
+pub(super) async fn end(
+    connection: &mut Connection,
+    tables: &SystemTables,
+    run: RunId,
+    ending: &Ending,
+    lease: &Lease,
+) -> Result<(), Trouble> {
+    fence(connection, lease).await?;
+    let statement = sql("update b24sync.runs set status = ")
+        .bind::<Text, _>(ending.status.as_str())
+        .text(", finished_at = clock_timestamp() where status = 'running' and run_id = ")
+        .bind::<BigInt, _>(run.0);
+    if connection.perform(statement).await? == 0 {
+        // It has ended already: the answer to an earlier attempt was lost.
+        return Ok(());
+    }
+    let error = ending
+        .error
+        .as_deref()
+        .map(|error| error.chars().filter(|character| *character != '\0').take(LONGEST_ERROR).collect::<String>());
+    log(connection, tables, run, ending.status, error).await
+}
+
+async fn log(
+    connection: &mut Connection,
+    tables: &SystemTables,
+    run: RunId,
+    status: RunStatus,
+    error: Option<String>,
+) -> Result<(), Trouble> {
+    let logs = tables.logs();
+    let statement = sql("update ")
+        .table(logs)
+        .text(" set status = ")
+        .bind::<Text, _>(status.as_str())
+        .text(", error_message = ")
+        .bind::<Nullable<Text>, _>(error)
+        .text(", completed_at = ")
+        .text(tables.now(logs, "completed_at"))
+        .text(" where id = ")
+        .bind::<BigInt, _>(run.0);
+    connection.perform(statement).await?;
+    Ok(())
+}
+
+/// Marks runs as interrupted whose lease is held by nobody, and takes the lease's token away, so that an owner who was
+/// only slow cannot go on. The runs stay resumable.
+pub(super) async fn close_abandoned(connection: &mut Connection, tables: &SystemTables) -> Result<u64, Trouble> {
+    let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
+    let scopes: Vec<String> = EntityType::all().map(|entity| Scope(entity).to_string()).collect();
+    // The lease's row is locked first, so that nobody renews it while the run is closed.
+    let statement = sql("update b24sync.leases set token = token + 1 where expires_at <= clock_timestamp() and scope in (select s.scope from unnest(")
+        .bind::<Array<SmallInt>, _>(entities.clone())
+        .text("::smallint[], ")
+        .bind::<Array<Text>, _>(scopes.clone())
+        .text("::text[]) as s(entity, scope) join b24sync.runs r on r.entity = s.entity and r.status = 'running')");
+    connection.perform(statement).await?;
+    let logs = tables.logs();
+    let statement = sql("with closed as (update b24sync.runs as r set status = 'interrupted', finished_at = clock_timestamp() from unnest(")
+        .bind::<Array<SmallInt>, _>(entities)
+        .text("::smallint[], ")
+        .bind::<Array<Text>, _>(scopes)
+        .text("::text[]) as s(entity, scope) where r.entity = s.entity and r.status = 'running' and not exists (select from b24sync.leases l where l.scope = s.scope and l.expires_at > clock_timestamp()) returning r.run_id), logged as (update ")
+        .table(logs)
+        .text(" as l set status = 'interrupted', error_message = coalesce(l.error_message, 'its process ended without a word'), completed_at = ")
+        .text(tables.now(logs, "completed_at"))
+        .text(" from closed where l.id = closed.run_id returning l.id) select count(*) from closed")
+        .rows::<(BigInt,)>();
+    let (closed,): (i64,) = connection.load_one(statement).await?;
+    if closed > 0 {
+        tracing::info!(runs = closed, "closed {closed} abandoned runs");
+    }
+    Ok(u64::try_from(closed).unwrap_or_default())
+}

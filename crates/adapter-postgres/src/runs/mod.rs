@@ -1,0 +1,119 @@
+//! The run log: `sync_logs` for the world, `b24sync.runs` for going on. Both change in one transaction, always.
+
+mod end;
+mod logged;
+mod open;
+
+use async_trait::async_trait;
+use b24sync_domain::entity::EntityType;
+use b24sync_domain::error::StoreError;
+use b24sync_domain::lease::Lease;
+use b24sync_domain::ports::{LoggedRun, RunLog, Step};
+use b24sync_domain::progress::Watermark;
+use b24sync_domain::record::ReadToken;
+use b24sync_domain::run::{Ending, Run, RunId, RunKind, RunStatus};
+use diesel::sql_types::{BigInt, Nullable, Timestamptz};
+
+pub(crate) use logged::{Logged, LoggedColumns, logged_columns, logged_run};
+
+use crate::connection::Connection;
+use crate::error::Trouble;
+use crate::leases::{fence, lost};
+use crate::sql::sql;
+use crate::store::PgStore;
+use crate::system_tables::SystemTables;
+use crate::transaction::retrying;
+
+/// Records what a step adds to its run. A step that was recorded already adds nothing: its cursor has been passed.
+pub(crate) async fn advance(
+    connection: &mut Connection,
+    tables: &SystemTables,
+    step: &Step,
+    lease: &Lease,
+) -> Result<(), Trouble> {
+    let cursor = step.cursor.map(b24sync_domain::progress::Cursor::get);
+    let statement = sql("update b24sync.runs as r set processed = r.processed + case when ")
+        .bind::<Nullable<BigInt>, _>(cursor)
+        .text("::bigint <= r.cursor then 0 else ")
+        .bind::<BigInt, _>(i64::try_from(step.processed).unwrap_or(i64::MAX))
+        .text(" end, cursor = greatest(r.cursor, ")
+        .bind::<Nullable<BigInt>, _>(cursor)
+        .text("), source_start = coalesce(r.source_start, ")
+        .bind::<Timestamptz, _>(step.source_start)
+        .text(
+            "), quarantined = (select count(*) from b24sync.quarantine q where q.run_id = r.run_id) where r.run_id = ",
+        )
+        .bind::<BigInt, _>(step.run.0)
+        .text(" and r.status = 'running' returning r.processed");
+    let processed: Option<(i64,)> = connection.load_row(statement.rows::<(BigInt,)>()).await?;
+    // A run that is not running any more was closed by somebody who found our lease run out.
+    let (processed,) = processed.ok_or_else(|| lost(lease))?;
+    let statement = sql("update ")
+        .table(tables.logs())
+        .text(" set records_processed = least(")
+        .bind::<BigInt, _>(processed)
+        .text(", 2147483647) where id = ")
+        .bind::<BigInt, _>(step.run.0);
+    connection.perform(statement).await?;
+    Ok(())
+}
+
+#[async_trait]
+impl RunLog for PgStore {
+    async fn open(&self, entity: EntityType, kind: RunKind, lease: &Lease) -> Result<Run, StoreError> {
+        retrying("opening a run", || async {
+            let mut transaction = self.begin().await?;
+            let work = async {
+                fence(&mut transaction, lease).await?;
+                Box::pin(open::open(&mut transaction, self.tables(), entity, kind)).await
+            };
+            let work = work.await;
+            transaction.finish(work).await
+        })
+        .await
+    }
+
+    async fn rewind(&self, run: RunId, lease: &Lease) -> Result<ReadToken, StoreError> {
+        retrying("taking a run back to its start", || async {
+            let mut transaction = self.begin().await?;
+            let work = open::rewind(&mut transaction, self.tables(), run, lease).await;
+            transaction.finish(work).await
+        })
+        .await
+    }
+
+    async fn complete(&self, run: RunId, watermark: Watermark, lease: &Lease) -> Result<RunStatus, StoreError> {
+        retrying("completing a run", || async {
+            let mut transaction = self.begin().await?;
+            let work = Box::pin(end::complete(&mut transaction, self.tables(), run, watermark, lease)).await;
+            transaction.finish(work).await
+        })
+        .await
+    }
+
+    async fn end(&self, run: RunId, ending: &Ending, lease: &Lease) -> Result<(), StoreError> {
+        retrying("ending a run", || async {
+            let mut transaction = self.begin().await?;
+            let work = end::end(&mut transaction, self.tables(), run, ending, lease).await;
+            transaction.finish(work).await
+        })
+        .await
+    }
+
+    async fn close_abandoned(&self) -> Result<u64, StoreError> {
+        retrying("closing abandoned runs", || async {
+            let mut transaction = self.begin().await?;
+            let work = end::close_abandoned(&mut transaction, self.tables()).await;
+            transaction.finish(work).await
+        })
+        .await
+    }
+
+    async fn recent(&self, limit: u32) -> Result<Vec<LoggedRun>, StoreError> {
+        retrying("reading the run log", || async {
+            let mut connection = self.connections().lend().await?;
+            logged::recent(&mut connection, self.tables(), limit).await
+        })
+        .await
+    }
+}

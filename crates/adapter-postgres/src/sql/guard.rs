@@ -1,0 +1,78 @@
+//! The read-order guard (CORRECTNESS 4.1) and what is asked around it.
+
+use b24sync_domain::entity::RecordId;
+use b24sync_domain::mapping::rows::ContentHash;
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, BigInt, Bool, Bytea, Nullable, SmallInt, Text, Timestamptz};
+
+use super::arrays::{HashArray, IdArray, InstantArray};
+use super::{Sql, Table, sql};
+
+/// Holds the lease for the rest of the transaction; no row: it is lost (CORRECTNESS 4.7).
+pub(crate) fn fence<'a>(scope: String, token: i64) -> Sql<'a, (Bool,)> {
+    sql("select true from b24sync.leases where scope = ")
+        .bind::<Text, _>(scope)
+        .text(" and token = ")
+        .bind::<BigInt, _>(token)
+        .text(" and expires_at > clock_timestamp() for share")
+        .rows()
+}
+
+/// Locks what is known of these records, in the order of their ids: id, hash.
+pub(crate) fn lock(entity: i16, ids: &[RecordId]) -> Sql<'_, (BigInt, Nullable<Bytea>)> {
+    sql("select item_id, hash from b24sync.item_state where entity = ")
+        .bind::<SmallInt, _>(entity)
+        .text(" and item_id = any(")
+        .bind::<Array<BigInt>, _>(IdArray(ids))
+        .text(") order by item_id for update")
+        .rows()
+}
+
+/// Step 1 of CORRECTNESS 4.1: id, accepted.
+pub(crate) fn accept<'a>(
+    entity: i16,
+    read: i64,
+    ids: &'a [RecordId],
+    modified: &'a [Option<DateTime<Utc>>],
+    hashes: &'a [ContentHash],
+) -> Sql<'a, (BigInt, Bool)> {
+    sql("with i as (select * from unnest(")
+        .bind::<Array<BigInt>, _>(IdArray(ids))
+        .text("::bigint[], ")
+        .bind::<Array<Nullable<Timestamptz>>, _>(InstantArray(modified))
+        .text("::timestamptz[], ")
+        .bind::<Array<Bytea>, _>(HashArray(hashes))
+        .text("::bytea[]) as t(item_id, modified, hash)),\nw as (\n  insert into b24sync.item_state as s (entity, item_id, read_seq, write_seq, modified, hash)\n  select ")
+        .bind::<SmallInt, _>(entity)
+        .text(", item_id, ")
+        .bind::<BigInt, _>(read)
+        .text(", nextval('b24sync.read_order'), modified, hash from i order by item_id\n  on conflict (entity, item_id) do update\n    set read_seq = excluded.read_seq, write_seq = nextval('b24sync.read_order'),\n        modified = excluded.modified, hash = excluded.hash, deleted_at = null\n  where excluded.read_seq > s.read_seq\n    and (excluded.read_seq > s.write_seq\n         or (s.deleted_at is null\n             and (s.modified is null or excluded.modified is null\n                  or excluded.modified >= s.modified)))\n  returning s.item_id)\nselect i.item_id, w.item_id is not null as accepted from i left join w using (item_id)")
+        .rows()
+}
+
+/// Which of the refused records lost only because the reads overlapped (step 3 of CORRECTNESS 4.1).
+pub(crate) fn contested(entity: i16, read: i64, refused: &[RecordId]) -> Sql<'_, (BigInt,)> {
+    sql("select item_id from b24sync.item_state where entity = ")
+        .bind::<SmallInt, _>(entity)
+        .text(" and item_id = any(")
+        .bind::<Array<BigInt>, _>(IdArray(refused))
+        .text(") and read_seq < ")
+        .bind::<BigInt, _>(read)
+        .text(" order by item_id")
+        .rows()
+}
+
+/// Which of these records have no row in their table, whatever is remembered of them.
+pub(crate) fn missing<'a>(table: Table<'a>, ids: &'a [RecordId]) -> Sql<'a, (BigInt,)> {
+    sql("select u.id from unnest(")
+        .bind::<Array<BigInt>, _>(IdArray(ids))
+        .text("::bigint[]) as u(id) where not exists (select from ")
+        .table(table)
+        .text(" as t where t.bitrix_id = u.id::text)")
+        .rows()
+}
+
+/// Makes the entity's rows be written again, whatever they are: the table has lost them.
+pub(crate) fn forget_content<'a>(entity: i16) -> Sql<'a> {
+    sql("update b24sync.item_state set hash = null where hash is not null and entity = ").bind::<SmallInt, _>(entity)
+}

@@ -1,0 +1,142 @@
+//! How the replica stands.
+
+use async_trait::async_trait;
+use b24sync_domain::entity::{EntityType, RecordId};
+use b24sync_domain::error::StoreError;
+use b24sync_domain::mapping::rows::Rejection;
+use b24sync_domain::ports::{EntityOverview, Quarantined, StatusStore};
+use b24sync_domain::settings::EntitySettings;
+use chrono::{DateTime, Utc};
+use diesel::dsl::count_star;
+use diesel::sql_types::{BigInt, Bool, Integer, Text};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl};
+use diesel_async::RunQueryDsl as _;
+
+use crate::connection::Connection;
+use crate::error::Trouble;
+use crate::runs::{Logged, LoggedColumns, logged_columns, logged_run};
+use crate::schema::{entity_progress, quarantine};
+use crate::sql::{catalog, sql};
+use crate::store::PgStore;
+use crate::transaction::retrying;
+
+#[async_trait]
+impl StatusStore for PgStore {
+    async fn overview(&self) -> Result<Vec<EntityOverview>, StoreError> {
+        retrying("reading the status", || async {
+            let mut connection = self.connections().lend().await?;
+            let mut overviews = Vec::new();
+            for entity in EntityType::all() {
+                overviews.push(Box::pin(overview(&mut connection, self, entity)).await?);
+            }
+            Ok(overviews)
+        })
+        .await
+    }
+
+    async fn quarantine(&self, entity: Option<EntityType>, limit: u32) -> Result<Vec<Quarantined>, StoreError> {
+        retrying("reading the quarantine", || async {
+            let mut connection = self.connections().lend().await?;
+            list(&mut connection, entity, limit).await
+        })
+        .await
+    }
+}
+
+async fn overview(connection: &mut Connection, store: &PgStore, entity: EntityType) -> Result<EntityOverview, Trouble> {
+    let quarantined = quarantine::table
+        .filter(quarantine::entity.eq(entity.type_id()))
+        .select(count_star())
+        .first(connection)
+        .await?;
+    let watermark: Option<Option<DateTime<Utc>>> = entity_progress::table
+        .find(entity.type_id())
+        .select(entity_progress::watermark)
+        .first(connection)
+        .await
+        .optional()?;
+    Ok(EntityOverview {
+        entity,
+        settings: settings(connection, store, entity).await?,
+        rows: rows(connection, store, entity).await?,
+        quarantined,
+        last_run: last_run(connection, store, entity).await?,
+        watermark: watermark.flatten(),
+    })
+}
+
+async fn settings(connection: &mut Connection, store: &PgStore, entity: EntityType) -> Result<EntitySettings, Trouble> {
+    let statement = sql("select coalesce(enabled, true), coalesce(sync_interval_minutes, 30)::integer, coalesce(webhook_enabled, true) from ")
+        .table(store.tables().config())
+        .text(" where entity_type = ")
+        .bind::<Text, _>(entity.key())
+        .rows::<(Bool, Integer, Bool)>();
+    let row: Option<(bool, i32, bool)> = connection.load_row(statement).await?;
+    // A row that somebody deleted means what a new one would say.
+    let (enabled, sync_interval_minutes, webhook_enabled) = row.unwrap_or((true, 30, true));
+    Ok(EntitySettings { entity, enabled, sync_interval_minutes, webhook_enabled })
+}
+
+/// An estimate would be wrong just when somebody looks closely, so the rows are counted.
+async fn rows(connection: &mut Connection, store: &PgStore, entity: EntityType) -> Result<Option<i64>, Trouble> {
+    let table = store.table(entity);
+    if catalog::relation(connection, table).await?.is_none() {
+        return Ok(None);
+    }
+    let (rows,): (i64,) = connection.load_one(sql("select count(*) from ").table(table).rows::<(BigInt,)>()).await?;
+    Ok(Some(rows))
+}
+
+async fn last_run(
+    connection: &mut Connection,
+    store: &PgStore,
+    entity: EntityType,
+) -> Result<Option<b24sync_domain::ports::LoggedRun>, Trouble> {
+    let statement = sql("select ")
+        .text(logged_columns())
+        .text(" from ")
+        .table(store.tables().logs())
+        .text(" as l where l.entity_type = ")
+        .bind::<Text, _>(entity.key())
+        .text(" order by l.id desc limit 1")
+        .rows::<LoggedColumns>();
+    let row: Option<Logged> = connection.load_row(statement).await?;
+    Ok(row.map(logged_run))
+}
+
+type QuarantineRow = (i16, i64, Option<String>, String, Option<String>, DateTime<Utc>, DateTime<Utc>);
+
+async fn list(
+    connection: &mut Connection,
+    entity: Option<EntityType>,
+    limit: u32,
+) -> Result<Vec<Quarantined>, Trouble> {
+    let entities: Vec<i16> = match entity {
+        Some(entity) => vec![entity.type_id()],
+        None => EntityType::all().map(EntityType::type_id).collect(),
+    };
+    let rows: Vec<QuarantineRow> = quarantine::table
+        .filter(quarantine::entity.eq_any(entities))
+        .order((quarantine::first_seen, quarantine::entity, quarantine::item_id))
+        .limit(i64::from(limit))
+        .select((
+            quarantine::entity,
+            quarantine::item_id,
+            quarantine::field,
+            quarantine::reason,
+            quarantine::excerpt,
+            quarantine::first_seen,
+            quarantine::last_seen,
+        ))
+        .load(connection)
+        .await?;
+    rows.into_iter().map(quarantined).collect()
+}
+
+fn quarantined(row: QuarantineRow) -> Result<Quarantined, Trouble> {
+    let (entity, id, field, reason, excerpt, first_seen, last_seen) = row;
+    let fault = |column| StoreError::Inconsistent { table: "b24sync.quarantine", column };
+    let entity = EntityType::from_type_id(entity).ok_or_else(|| fault("entity"))?;
+    let id = RecordId::new(id).ok_or_else(|| fault("item_id"))?;
+    Ok(Quarantined { entity, rejection: Rejection { id, field, reason, excerpt }, first_seen, last_seen })
+}

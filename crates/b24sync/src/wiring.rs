@@ -1,0 +1,291 @@
+//! Settings → adapters → services. The only module that names adapter types.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use b24sync_adapter_bitrix::{BitrixConfig, BitrixSource, Dialect, LocalPacer, WebhookUrl};
+use b24sync_adapter_http::ApiPorts;
+use b24sync_adapter_postgres::{
+    DatabaseUrl, MigrateOptions, MigrationReport, PgStore, PoolSettings, SchemaName, StoreOptions, migrate as apply,
+    pending_migrations,
+};
+use b24sync_application::Ports;
+use b24sync_application::ports::StatusPorts;
+use b24sync_application::status::StatusService;
+use b24sync_domain::error::{Chain, StoreError};
+use b24sync_domain::ports::{CrmSource, HealthQuery, PortalPacer, RunObserver};
+use b24sync_embedded_postgres::{EmbeddedPostgres, Settings as EmbeddedSettings, Stop};
+use secrecy::ExposeSecret;
+
+use crate::failure::Failure;
+use crate::instance::ThisProcess;
+use crate::output::Output;
+use crate::settings::{CrmApi, DatabaseSettings, PortalSettings, Problems};
+
+/// The portal's client; problems of its settings are added to `problems`, and there is no client then.
+pub fn source(settings: &PortalSettings, problems: &mut Problems) -> Option<Arc<dyn CrmSource>> {
+    if !settings.has_webhook() {
+        return None;
+    }
+    let webhook = match WebhookUrl::parse(settings.webhook.expose_secret()) {
+        Ok(webhook) => webhook,
+        Err(error) => {
+            problems.add(error);
+            return None;
+        }
+    };
+    let mut config = BitrixConfig::new(webhook);
+    config.dialect = match settings.api {
+        CrmApi::Item => Dialect::Item,
+        CrmApi::Classic => Dialect::Classic,
+    };
+    config.allow_loopback = settings.allow_loopback;
+    config.rate_per_second = settings.rate_per_second;
+    config.rate_burst = settings.rate_burst;
+    let wrong = config.problems();
+    if !wrong.is_empty() {
+        for problem in wrong {
+            problems.add(problem);
+        }
+        return None;
+    }
+    let pacer: Arc<dyn PortalPacer> = Arc::new(LocalPacer::new(config.rate_per_second, config.rate_burst));
+    match BitrixSource::new(&config, pacer) {
+        Ok(source) => Some(Arc::new(source)),
+        Err(error) => {
+            problems.add(Chain(&error));
+            None
+        }
+    }
+}
+
+/// The client that [`source`] built, once its problems have been checked.
+///
+/// # Errors
+/// When there is none although no problem was reported.
+pub fn built(source: Option<Arc<dyn CrmSource>>) -> Result<Arc<dyn CrmSource>, Failure> {
+    source
+        .ok_or_else(|| Failure::usage("the portal's settings could not be used".to_owned(), "check BITRIX_WEBHOOK_URL"))
+}
+
+/// The database, and the private server below it if there is one.
+pub struct Database {
+    store: PgStore,
+    private: Option<Private>,
+}
+
+/// The private server and the database in it.
+struct Private {
+    server: EmbeddedPostgres,
+    database: &'static str,
+}
+
+impl Database {
+    /// Opens a database that has been migrated; the private one is migrated on the way.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or has not been migrated.
+    pub async fn open(settings: &DatabaseSettings, output: Output) -> Result<Database, Failure> {
+        let address = Address::resolve(settings, output).await?;
+        let migrate = address.private.is_some();
+        address.open(settings, migrate, output).await
+    }
+
+    /// Opens a database and brings it to this version first.
+    ///
+    /// # Errors
+    /// When it cannot be reached or migrated.
+    pub async fn open_migrated(settings: &DatabaseSettings, output: Output) -> Result<Database, Failure> {
+        Address::resolve(settings, output).await?.open(settings, true, output).await
+    }
+
+    /// Ports for use cases that read this portal.
+    pub fn ports(&self, source: Arc<dyn CrmSource>, observer: Arc<dyn RunObserver>) -> Ports {
+        Ports {
+            source,
+            order: Arc::new(self.store.clone()),
+            records: Arc::new(self.store.clone()),
+            runs: Arc::new(self.store.clone()),
+            leases: Arc::new(self.store.clone()),
+            instances: Arc::new(ThisProcess::new()),
+            observer,
+        }
+    }
+
+    /// Answers about the replica.
+    pub fn status_service(&self) -> StatusService {
+        StatusService::new(StatusPorts { status: Arc::new(self.store.clone()), runs: Arc::new(self.store.clone()) })
+    }
+
+    /// Ports for the HTTP interface.
+    pub fn api_ports(&self) -> ApiPorts {
+        let health: Arc<dyn HealthQuery> = Arc::new(self.status_service());
+        ApiPorts { health }
+    }
+
+    /// The store itself, for the demo's look at its rows.
+    pub fn store(&self) -> &PgStore {
+        &self.store
+    }
+
+    /// A line that opens the private database with `psql`.
+    pub fn psql_command(&self) -> Option<String> {
+        self.private.as_ref().map(|private| private.server.psql_command(private.database))
+    }
+
+    /// Stops the private server, if there is one and it is ours.
+    pub async fn close(self, output: Output) {
+        drop(self.store);
+        stop(self.private, output).await;
+    }
+}
+
+async fn stop(private: Option<Private>, output: Output) {
+    let Some(private) = private else { return };
+    match private.server.stop().await {
+        Ok(Stop::Stopped | Stop::LeftRunning) => {}
+        Err(error) => output.warn(&Chain(&error).to_string()),
+    }
+}
+
+/// Where the database is, before anything has been asked of it.
+struct Address {
+    url: DatabaseUrl,
+    private: Option<Private>,
+}
+
+impl Address {
+    async fn resolve(settings: &DatabaseSettings, output: Output) -> Result<Address, Failure> {
+        if let Some(url) = &settings.url {
+            return Ok(Address { url: parse(url.expose_secret())?, private: None });
+        }
+        let server = EmbeddedPostgres::start(EmbeddedSettings {
+            data_dir: settings.data_dir.clone(),
+            binaries_dir: settings.postgres_bin.clone(),
+            ..EmbeddedSettings::default()
+        })
+        .await?;
+        output.note(&format!(
+            "DATABASE_URL is not set: using a private PostgreSQL {} in {}",
+            server.version(),
+            server.data_dir().display()
+        ));
+        let database = settings.private_database;
+        server.create_database_if_missing(database).await?;
+        let url = parse(server.url(database).expose_secret())?;
+        Ok(Address { url, private: Some(Private { server, database }) })
+    }
+
+    async fn open(self, settings: &DatabaseSettings, migrate: bool, output: Output) -> Result<Database, Failure> {
+        match connect(&self.url, settings, migrate, output).await {
+            Ok(store) => Ok(Database { store, private: self.private }),
+            Err(failure) => {
+                stop(self.private, output).await;
+                Err(failure)
+            }
+        }
+    }
+}
+
+async fn connect(
+    url: &DatabaseUrl,
+    settings: &DatabaseSettings,
+    migrate: bool,
+    output: Output,
+) -> Result<PgStore, Failure> {
+    let options = StoreOptions {
+        schema: schema(settings)?,
+        timestamps: settings.timestamps,
+        pool: PoolSettings {
+            size: settings.pool_size,
+            max_overflow: settings.max_overflow,
+            acquire_timeout: Duration::from_secs(30),
+        },
+    };
+    match PgStore::connect(url, options.clone()).await {
+        Err(StoreError::NotMigrated) if migrate => {
+            let report = apply(url, &migrate_options(settings)?).await?;
+            warn_of_exposed(&report, output);
+            Ok(PgStore::connect(url, options).await?)
+        }
+        result => Ok(result?),
+    }
+}
+
+fn parse(url: &str) -> Result<DatabaseUrl, Failure> {
+    DatabaseUrl::parse(url).map_err(|error| Failure::usage(error.to_string(), "correct DATABASE_URL"))
+}
+
+fn schema(settings: &DatabaseSettings) -> Result<SchemaName, Failure> {
+    SchemaName::new(settings.schema.clone())
+        .map_err(|error| Failure::usage(error.to_string(), "correct DATABASE_SCHEMA"))
+}
+
+fn migrate_options(settings: &DatabaseSettings) -> Result<MigrateOptions, Failure> {
+    Ok(MigrateOptions { schema: schema(settings)?, ..MigrateOptions::default() })
+}
+
+/// Migrates, or says what that would do.
+///
+/// # Errors
+/// When the database cannot be reached or migrated.
+pub async fn migrate(settings: &DatabaseSettings, plan: bool, output: Output) -> Result<(), Failure> {
+    let address = Address::resolve(settings, output).await?;
+    let result = if plan { show_plan(&address.url, output).await } else { act(&address.url, settings, output).await };
+    stop(address.private, output).await;
+    result
+}
+
+async fn show_plan(url: &DatabaseUrl, output: Output) -> Result<(), Failure> {
+    let pending = pending_migrations(url).await?;
+    if output.is_json() {
+        output.result(&serde_json::json!({ "pending": pending }), &[], Vec::new());
+    } else if pending.is_empty() {
+        output.good("the database is up to date");
+    } else {
+        output.say(&format!("would apply: {}", pending.join(", ")));
+        output.say("and create sync_config, sync_state and sync_logs, or take them over where they are");
+    }
+    Ok(())
+}
+
+async fn act(url: &DatabaseUrl, settings: &DatabaseSettings, output: Output) -> Result<(), Failure> {
+    let report = apply(url, &migrate_options(settings)?).await?;
+    if output.is_json() {
+        let adopted: Vec<_> = report
+            .adopted
+            .iter()
+            .map(|table| serde_json::json!({ "table": table.table, "changes": table.changes }))
+            .collect();
+        let exposed: Vec<_> = report
+            .exposed
+            .iter()
+            .map(|table| serde_json::json!({ "table": table.table, "readers": table.readers }))
+            .collect();
+        let value = serde_json::json!({ "applied": report.applied, "adopted": adopted, "exposed": exposed });
+        output.result(&value, &[], Vec::new());
+        return Ok(());
+    }
+    for version in &report.applied {
+        output.good(&format!("applied {version}"));
+    }
+    for table in &report.adopted {
+        output.good(&format!("took over {}: {}", table.table, table.changes.join("; ")));
+    }
+    if report.applied.is_empty() && report.adopted.is_empty() {
+        output.good("the database is up to date");
+    }
+    warn_of_exposed(&report, output);
+    Ok(())
+}
+
+fn warn_of_exposed(report: &MigrationReport, output: Output) {
+    for table in &report.exposed {
+        output.warn(&format!(
+            "{} was there before and is open to {}; close it with `revoke all on {} from …`, or leave it so on purpose",
+            table.table,
+            table.readers.join(", "),
+            table.table
+        ));
+    }
+}

@@ -1,0 +1,13 @@
+//! The real program against the emulated portal and PostgreSQL, from outside.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "test code fails by panicking")]
+
+mod arrows;
+mod bad_input;
+mod compare;
+mod demo;
+mod faults;
+mod full_sync;
+mod kill;
+mod readout;
+mod serve;
+mod stage;

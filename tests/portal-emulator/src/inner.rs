@@ -1,0 +1,124 @@
+//! The shared state of a portal.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::access::Access;
+use crate::clock::PortalClock;
+use crate::config::PortalConfig;
+use crate::data::World;
+use crate::entity::Entity;
+use crate::faults::FaultEngine;
+use crate::limits::{Bucket, Operating};
+use crate::stats::Stats;
+use crate::store::Store;
+use crate::view::View;
+
+/// Everything a portal is, behind the cheap handle [`crate::Portal`].
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) config: PortalConfig,
+    pub(crate) world: World,
+    pub(crate) clock: PortalClock,
+    pub(crate) stats: Stats,
+    pub(crate) tokens: AtomicU64,
+    stores: RwLock<Stores>,
+    access: RwLock<Access>,
+    bucket: Mutex<Bucket>,
+    operating: Mutex<Operating>,
+    faults: Mutex<FaultEngine>,
+}
+
+/// The records of all entities.
+#[derive(Debug)]
+pub(crate) struct Stores {
+    lead: Store,
+    deal: Store,
+    contact: Store,
+    company: Store,
+}
+
+impl Stores {
+    pub(crate) fn of(&self, entity: Entity) -> &Store {
+        match entity {
+            Entity::Lead => &self.lead,
+            Entity::Deal => &self.deal,
+            Entity::Contact => &self.contact,
+            Entity::Company => &self.company,
+        }
+    }
+
+    pub(crate) fn of_mut(&mut self, entity: Entity) -> &mut Store {
+        match entity {
+            Entity::Lead => &mut self.lead,
+            Entity::Deal => &mut self.deal,
+            Entity::Contact => &mut self.contact,
+            Entity::Company => &mut self.company,
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn new(config: PortalConfig) -> Self {
+        let (from, until) = config.history;
+        let world = World {
+            seed: config.seed,
+            counts: config.counts,
+            from,
+            until,
+            odd_values: config.odd_values,
+            huge_integers: config.huge_integers,
+        };
+        let store = |entity| Store::generate(&world, entity, config.user_fields, config.poison, config.offset_minutes);
+        let stores = Stores {
+            lead: store(Entity::Lead),
+            deal: store(Entity::Deal),
+            contact: store(Entity::Contact),
+            company: store(Entity::Company),
+        };
+        Self {
+            clock: PortalClock::new(config.clock, config.clock_skew_seconds),
+            stats: Stats::default(),
+            tokens: AtomicU64::new(1),
+            stores: RwLock::new(stores),
+            access: RwLock::new(Access::new(&config)),
+            bucket: Mutex::new(Bucket::new(config.rate)),
+            operating: Mutex::new(Operating::new(config.operating)),
+            faults: Mutex::new(FaultEngine::default()),
+            world,
+            config,
+        }
+    }
+
+    pub(crate) fn stores(&self) -> RwLockReadGuard<'_, Stores> {
+        self.stores.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn stores_mut(&self) -> RwLockWriteGuard<'_, Stores> {
+        self.stores.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn access(&self) -> RwLockReadGuard<'_, Access> {
+        self.access.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn access_mut(&self) -> RwLockWriteGuard<'_, Access> {
+        self.access.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn bucket(&self) -> MutexGuard<'_, Bucket> {
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn operating(&self) -> MutexGuard<'_, Operating> {
+        self.operating.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, FaultEngine> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn view<'v>(&'v self, stores: &'v Stores, entity: Entity) -> View<'v> {
+        View { store: stores.of(entity), world: &self.world, config: &self.config, tokens: &self.tokens }
+    }
+}

@@ -1,0 +1,62 @@
+//! Methods about the portal, the user and the webhook itself.
+
+use super::{Call, Extras, names};
+use crate::civil::write_stamp;
+use crate::error::ApiError;
+use crate::json::Json;
+use crate::param::Param;
+
+pub(super) fn execute(call: Call<'_>, out: &mut Json) -> Result<Extras, ApiError> {
+    match call.method {
+        "profile" => profile(call, out),
+        "user.admin" => out.boolean(call.inner.access().admin),
+        "scope" => strings(out, call.inner.access().scopes.iter().map(String::as_str)),
+        "methods" => strings(out, names().iter().map(String::as_str)),
+        "method.get" => return method(call, out),
+        "server.time" => {
+            out.raw("\"");
+            write_stamp(out.buffer(), call.inner.clock.now_seconds(), call.inner.config.offset_minutes);
+            out.raw("\"");
+        }
+        // Only an application may call these; a webhook is refused.
+        "app.info" | "event.bind" | "event.get" | "event.unbind" | "events" => {
+            return Err(ApiError::wrong_auth_type());
+        }
+        _ => return Err(ApiError::method_not_found()),
+    }
+    Ok(Extras::default())
+}
+
+fn strings<'s>(out: &mut Json, texts: impl Iterator<Item = &'s str>) {
+    out.open_array();
+    for text in texts {
+        out.comma();
+        out.string(text);
+    }
+    out.close_array();
+}
+
+fn profile(call: Call<'_>, out: &mut Json) {
+    out.open_object();
+    out.member_quoted("ID", call.inner.config.user_id);
+    out.member_boolean("ADMIN", call.inner.access().admin);
+    out.member_string("NAME", "Alex");
+    out.member_string("LAST_NAME", "Admin");
+    out.member_string("PERSONAL_GENDER", "");
+    let shifted = call.inner.config.user_zone_shift_minutes != 0;
+    out.member_string("TIME_ZONE", if shifted { "Asia/Yekaterinburg" } else { "" });
+    out.close_object();
+}
+
+fn method(call: Call<'_>, out: &mut Json) -> Result<Extras, ApiError> {
+    let name = call.params.get("name").and_then(Param::text);
+    let name = name.ok_or_else(|| ApiError::new(400, "100", "Could not find value for parameter {name}"))?;
+    let name = name.to_ascii_lowercase();
+    let existing = names().contains(&name);
+    let available = existing && call.inner.access().permit(&name).is_ok();
+    out.open_object();
+    out.member_boolean("isExisting", existing);
+    out.member_boolean("isAvailable", available);
+    out.close_object();
+    Ok(Extras::default())
+}

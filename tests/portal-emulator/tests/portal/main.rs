@@ -1,0 +1,14 @@
+//! The portal as its clients see it, over HTTP.
+
+#![cfg(test)]
+
+mod access;
+mod admin;
+mod batches;
+mod changes;
+mod client;
+mod faults;
+mod limits;
+mod lists;
+mod shapes;
+mod values;
