@@ -132,7 +132,7 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(this.is_gone(&identity.to_string()));
-        let reused = Identity { pid: std::process::id(), ..identity };
+        let reused = Identity { pid: std::process::id(), start: "1".to_owned(), ..identity };
         assert!(this.is_gone(&reused.to_string()));
     }
 

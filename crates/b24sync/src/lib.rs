@@ -6,7 +6,7 @@
 //! - [`commands`]: one file a command, ten to forty lines each.
 //! - [`failure`]: what went wrong, what to do, and the exit code.
 //!
-//! To add a command: a variant in [`cli`], a file in [`commands`], a line in [`run`].
+//! To add a command: a variant in [`cli`], a file in [`commands`], a line in `run`.
 
 pub mod cli;
 pub mod commands;

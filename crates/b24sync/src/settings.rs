@@ -97,6 +97,8 @@ pub struct DatabaseSettings {
     pub max_overflow: u32,
     /// Type of new columns for instants.
     pub timestamps: TimestampStyle,
+    /// Whether the private server is used on purpose, whatever `DATABASE_URL` says.
+    pub wants_private: bool,
     /// Name of the database in the private server.
     pub private_database: &'static str,
     /// Data directory of the private server.
@@ -142,6 +144,7 @@ impl DatabaseSettings {
                     _ => None,
                 },
             ),
+            wants_private: false,
             private_database: "b24sync",
             data_dir: args.data_dir.clone(),
             postgres_bin: args.postgres_bin.clone(),

@@ -166,7 +166,8 @@ impl Address {
         })
         .await?;
         output.note(&format!(
-            "DATABASE_URL is not set: using a private PostgreSQL {} in {}",
+            "{}using a private PostgreSQL {} in {}",
+            if settings.wants_private { "" } else { "DATABASE_URL is not set: " },
             server.version(),
             server.data_dir().display()
         ));

@@ -64,7 +64,7 @@ impl Gauge {
 mod tests {
     use super::*;
 
-    const PAGE: usize = 100_000;
+    const PAGE: usize = 50_000;
 
     fn next(gauge: &Gauge) -> usize {
         gauge.commands(Window::Everything, Cursor::START)

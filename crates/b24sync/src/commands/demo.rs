@@ -57,6 +57,7 @@ fn database_settings(args: &DemoArgs) -> Result<DatabaseSettings, Failure> {
     let mut settings = DatabaseSettings::new(&crate::cli::DatabaseArgs::default(), &mut problems);
     problems.check()?;
     settings.url = None;
+    settings.wants_private = true;
     settings.private_database = "b24sync_demo";
     settings.data_dir.clone_from(&args.data_dir);
     settings.postgres_bin.clone_from(&args.postgres_bin);
