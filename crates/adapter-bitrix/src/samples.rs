@@ -56,7 +56,7 @@ pub(crate) fn records(dialect: &EntityDialect, entity: &str, metadata: &Metadata
         source_time: chrono::DateTime::UNIX_EPOCH.fixed_offset(),
         text,
     };
-    records.into_batch(rows, false, head)
+    records.into_batch(0..rows, false, head)
 }
 
 fn result(name: &str) -> Value {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::SourceError;
 use b24sync_domain::field::FieldDescription;
-use b24sync_domain::ports::{CrmSource, ListQuery, PortalPacer, ReadOrder};
+use b24sync_domain::ports::{CrmSource, ListQuery, News, NewsQuery, PortalPacer, ReadOrder};
 use b24sync_domain::progress::PAGE_SIZE;
 use b24sync_domain::record::{Layout, RecordBatch, RecordBatchBuilder};
 use chrono::{DateTime, FixedOffset, Offset, Utc};
@@ -19,7 +19,7 @@ use crate::config::{BitrixConfig, ConfigError};
 use crate::decode::Slots;
 use crate::dialect::EntityDialect;
 use crate::fields::Metadata;
-use crate::reader::{ByIds, Count, Describe, Gauge, Listing, PortalProfile, Probe};
+use crate::reader::{ByIds, Count, Describe, Gauge, Keyset, Listing, PortalProfile, Probe, ReadNews};
 use crate::transport::Transport;
 
 /// Reads one portal through an incoming webhook.
@@ -120,16 +120,27 @@ impl CrmSource for BitrixSource {
         let Entity { dialect, gauge, .. } = self.entity(query.entity)?;
         let listing = Listing {
             query,
-            dialect,
-            metadata: &metadata,
+            keyset: Keyset { dialect, metadata: &metadata, offset: self.portal_offset() },
             slots: Slots::new(dialect, &metadata, &query.layout),
             gauge,
-            offset: self.portal_offset(),
             asked: AtomicUsize::new(1),
         };
         let batch = self.transport.call(&listing, Some(order.as_ref())).await?;
         self.heard(*batch.source_time.offset());
         Ok(batch)
+    }
+
+    async fn news(&self, query: &NewsQuery, order: &Arc<dyn ReadOrder>) -> Result<News, SourceError> {
+        let metadata = self.metadata(query.entity).await?;
+        let dialect = &self.entity(query.entity)?.dialect;
+        let read = ReadNews {
+            query,
+            keyset: Keyset { dialect, metadata: &metadata, offset: self.portal_offset() },
+            slots: Slots::new(dialect, &metadata, &query.layout),
+        };
+        let news = self.transport.call(&read, Some(order.as_ref())).await?;
+        self.heard(*news.changed.source_time.offset());
+        Ok(news)
     }
 
     async fn by_ids(

@@ -41,6 +41,9 @@ diesel::table! {
         entity -> SmallInt,
         watermark -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
+        floor_id -> BigInt,
+        next_floor_id -> BigInt,
+        next_floor_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -102,7 +102,7 @@ async fn nothing_is_lost_and_syncs_go_on() {
 #[tokio::test]
 async fn a_second_migration_finds_nothing_to_do() {
     let (world, first) = World::adopted(PYTHON).await;
-    assert_eq!(first.applied.len(), 1);
+    assert!(!first.applied.is_empty());
     let second = migrate(&url(&world.database), &MigrateOptions::default()).await.unwrap();
     assert!(second.applied.is_empty() && second.adopted.is_empty(), "{second:?}");
     assert!(pending_migrations(&url(&world.database)).await.unwrap().is_empty());
@@ -145,12 +145,12 @@ async fn what_cannot_be_taken_over_is_named_and_nothing_is_changed() {
 #[tokio::test]
 async fn processes_may_migrate_at_once() {
     let database = TestDatabase::create().await;
-    assert_eq!(pending_migrations(&url(&database)).await.unwrap().len(), 1);
+    let pending = pending_migrations(&url(&database)).await.unwrap().len();
     let url = url(&database);
     let options = MigrateOptions::default();
     let reports = futures_util::future::join_all((0..4).map(|_| migrate(&url, &options))).await;
     let applied: usize = reports.into_iter().map(|report| report.unwrap().applied.len()).sum();
-    assert_eq!(applied, 1);
+    assert_eq!(applied, pending);
     let places = "select string_agg(table_schema, ',') from information_schema.tables where table_name = '__diesel_schema_migrations'";
     let row = database.client().await.query_one(places, &[]).await.unwrap();
     assert_eq!(row.get::<_, String>(0), "b24sync");

@@ -5,14 +5,18 @@
 //! - [`holding`]: work under a lease that is renewed while it lasts.
 //! - [`schema`]: describe the fields, plan the table, bring it there.
 //! - [`backfill`]: read every record of an entity, resumable from its cursor.
+//! - [`incremental`]: read what changed since the watermark, and what is new.
 //! - [`status`]: answers about the replica.
 //!
 //! May use the domain and tokio; knows no HTTP and no SQL.
 
 pub mod backfill;
 pub mod holding;
+pub mod incremental;
+mod pass;
 pub mod ports;
 pub mod schema;
 pub mod status;
 
+pub use pass::OVERLAP;
 pub use ports::Ports;

@@ -49,7 +49,9 @@ pub enum Command {
     )]
     Migrate(MigrateArgs),
     /// Copies entities from the portal into their tables; Ctrl-C stops cleanly, the next sync goes on from there.
-    #[command(after_help = "Examples:\n  b24sync sync deal\n  b24sync sync --all --output json")]
+    #[command(
+        after_help = "Examples:\n  b24sync sync deal\n  b24sync sync --all --incremental\n  b24sync sync --all --output json"
+    )]
     Sync(SyncArgs),
     /// Shows how each entity's table stands.
     #[command(after_help = "Example:\n  b24sync status")]
@@ -138,6 +140,7 @@ pub struct MigrateArgs {
 
 /// Arguments of `sync`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line are just that")]
 pub struct SyncArgs {
     /// Entities to copy: company, contact, lead, deal.
     #[arg(required_unless_present = "all")]
@@ -148,6 +151,9 @@ pub struct SyncArgs {
     /// Read every record (the default).
     #[arg(long)]
     pub full: bool,
+    /// Read only what changed since the last sync, and what is new; an entity that was never synced is read completely.
+    #[arg(long, conflicts_with = "full")]
+    pub incremental: bool,
     /// Do not create or update the service's own tables first.
     #[arg(long)]
     pub no_migrate: bool,

@@ -157,6 +157,8 @@ pub struct RunSummary {
     pub run: RunId,
     /// Its entity.
     pub entity: EntityType,
+    /// What it did.
+    pub kind: RunKind,
     /// How it ended.
     pub status: RunStatus,
     /// Records read and decided on, earlier processes of the same run included.

@@ -124,6 +124,8 @@ where
         the_table_is_known_after_it_was_made
         a_lease_has_one_holder_and_its_token_rises
         the_first_watermark_stays
+        an_incremental_run_moves_the_watermark_and_only_forward
+        the_floor_for_new_records_stays_one_overlap_behind
     }
 }
 
@@ -323,6 +325,39 @@ pub async fn the_first_watermark_stays(stores: &Stores) {
     let overview = stores.status.overview().await.expect("an overview");
     let entity = overview.iter().find(|entity| entity.entity == deal()).expect("deals");
     assert_eq!(entity.watermark, Some(first));
+}
+
+/// I6.
+pub async fn an_incremental_run_moves_the_watermark_and_only_forward(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    assert_eq!(stores.runs.standing(deal()).await.expect("an answer"), None);
+    let at = |second| portal_time(second).with_timezone(&Utc);
+    stores.runs.complete(scene.run.id, Watermark(at(100)), &scene.lease).await.expect("completed");
+    for (second, expected) in [(400, 400), (200, 400), (500, 500)] {
+        let run = stores.runs.open(deal(), RunKind::Incremental, &scene.lease).await.expect("a run");
+        stores.runs.complete(run.id, Watermark(at(second)), &scene.lease).await.expect("completed");
+        let standing = stores.runs.standing(deal()).await.expect("an answer").expect("a standing");
+        assert_eq!(standing.watermark, Watermark(at(expected)));
+    }
+}
+
+/// A lower id may become visible after a higher one: what is known becomes the floor only an overlap later.
+pub async fn the_floor_for_new_records_stays_one_overlap_behind(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let overlap = 300;
+    let mut run = scene.run.clone();
+    let mut floors = Vec::new();
+    for (start, id) in [(1_000, 10), (1_100, 20), (1_200, 30), (1_400, 40), (1_600, 50), (1_800, 60)] {
+        let batch = mapped(&scene.plan, stores.token().await, &[Sample { id, modified: 1, values: &[] }]);
+        let source_start = portal_time(start).with_timezone(&Utc);
+        let step = Step { run: run.id, cursor: Some(Cursor::after(id)), source_start, processed: 1 };
+        stores.records.commit(&batch, &step, &scene.lease).await.expect("the commit");
+        let watermark = Watermark(portal_time(start - overlap).with_timezone(&Utc));
+        stores.runs.complete(run.id, watermark, &scene.lease).await.expect("completed");
+        floors.push(stores.runs.standing(deal()).await.expect("an answer").expect("a standing").floor.get());
+        run = stores.runs.open(deal(), RunKind::Incremental, &scene.lease).await.expect("a run");
+    }
+    assert_eq!(floors, [10, 10, 10, 10, 10, 40]);
 }
 
 /// A fixed instant of the portal's clock.

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::SourceError;
 use b24sync_domain::field::FieldDescription;
-use b24sync_domain::ports::{CrmSource, ListQuery, ReadOrder};
-use b24sync_domain::progress::{PAGE_SIZE, Window};
+use b24sync_domain::ports::{CrmSource, ListQuery, News, NewsQuery, ReadOrder};
+use b24sync_domain::progress::{Cursor, PAGE_SIZE, Window};
 use b24sync_domain::record::{Layout, RecordBatch, RecordBatchBuilder};
 use chrono::Utc;
 
@@ -32,6 +32,17 @@ struct State {
     failures: VecDeque<Option<SourceError>>,
     requests: u64,
     on_list: Option<Box<dyn FnMut(u64) + Send>>,
+}
+
+impl State {
+    fn page(&self, window: Window, cursor: Cursor, limit: usize) -> Vec<(i64, FakeRecord)> {
+        let wanted = |record: &FakeRecord| match window {
+            Window::Everything => true,
+            Window::ModifiedSince(since) => portal_time(record.modified).with_timezone(&Utc) >= since,
+        };
+        let above = self.records.range(cursor.get() + 1..).filter(|(_, record)| wanted(record));
+        above.take(limit).map(|(number, record)| (*number, record.clone())).collect()
+    }
 }
 
 /// A portal with one entity's records.
@@ -84,6 +95,22 @@ impl FakeSource {
         self.state().requests
     }
 
+    /// Counts a listing, and lets the test have its say. The action may change this portal, so the lock is not held.
+    fn begin_request(&self) {
+        let action = {
+            let mut state = self.state();
+            state.requests += 1;
+            state.on_list.take()
+        };
+        if let Some(mut action) = action {
+            action(self.requests());
+            let mut state = self.state();
+            if state.on_list.is_none() {
+                state.on_list = Some(action);
+            }
+        }
+    }
+
     fn render(
         state: &State,
         entity: EntityType,
@@ -116,40 +143,32 @@ impl CrmSource for FakeSource {
 
     async fn list(&self, query: &ListQuery, order: &Arc<dyn ReadOrder>) -> Result<RecordBatch, SourceError> {
         let read = order.next().await.map_err(SourceError::ReadOrder)?;
-        let action = {
-            let mut state = self.state();
-            state.requests += 1;
-            state.on_list.take()
-        };
-        // The action may change this portal, so the lock is not held while it runs.
-        if let Some(mut action) = action {
-            action(self.requests());
-            let mut state = self.state();
-            if state.on_list.is_none() {
-                state.on_list = Some(action);
-            }
-        }
+        self.begin_request();
         let mut state = self.state();
         if let Some(Some(error)) = state.failures.pop_front() {
             return Err(error);
         }
-        let since = match query.window {
-            Window::Everything => None,
-            Window::ModifiedSince(since) => Some(since),
-        };
-        let wanted =
-            |record: &FakeRecord| since.is_none_or(|since| portal_time(record.modified).with_timezone(&Utc) >= since);
         let limit = state.pages_per_answer * PAGE_SIZE;
-        let found: Vec<(i64, FakeRecord)> = state
-            .records
-            .range(query.cursor.get() + 1..)
-            .filter(|(_, record)| wanted(record))
-            .take(limit)
-            .map(|(number, record)| (*number, record.clone()))
-            .collect();
+        let found = state.page(query.window, query.cursor, limit);
         // Only an empty first page is a valid empty page here: after a short page the portal's answer proves nothing.
         let exhausted = found.is_empty();
         Ok(Self::render(&state, query.entity, &query.layout, read, &found, exhausted))
+    }
+
+    async fn news(&self, query: &NewsQuery, order: &Arc<dyn ReadOrder>) -> Result<News, SourceError> {
+        let read = order.next().await.map_err(SourceError::ReadOrder)?;
+        self.begin_request();
+        let mut state = self.state();
+        if let Some(Some(error)) = state.failures.pop_front() {
+            return Err(error);
+        }
+        let (since, cursor) = query.changed;
+        let changed = state.page(Window::ModifiedSince(since), cursor, PAGE_SIZE);
+        let created = state.page(Window::Everything, query.created, PAGE_SIZE);
+        let render = |found: &[(i64, FakeRecord)]| {
+            Self::render(&state, query.entity, &query.layout, read, found, found.is_empty())
+        };
+        Ok(News { changed: render(&changed), created: render(&created) })
     }
 
     async fn by_ids(

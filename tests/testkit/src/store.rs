@@ -13,7 +13,8 @@ use b24sync_domain::mapping::cells::ColumnData;
 use b24sync_domain::mapping::rows::{ContentHash, MappedBatch, Rejection, RowBatch};
 use b24sync_domain::mapping::schema::{ActualType, KnownTable, SchemaPlan, StoredField, TableShape};
 use b24sync_domain::ports::{
-    Commit, EntityOverview, LeaseStore, LoggedRun, Quarantined, ReadOrder, RecordStore, RunLog, StatusStore, Step,
+    Commit, EntityOverview, LeaseStore, LoggedRun, Quarantined, ReadOrder, RecordStore, RunLog, Standing, StatusStore,
+    Step,
 };
 use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::record::ReadToken;
@@ -45,6 +46,14 @@ struct RunRow {
     error: Option<String>,
 }
 
+/// Where an entity stands; the floor follows the known ids one overlap behind.
+#[derive(Debug, Clone)]
+struct FakeStanding {
+    watermark: DateTime<Utc>,
+    floor: i64,
+    next_floor: (i64, DateTime<Utc>),
+}
+
 #[derive(Default)]
 struct State {
     sequence: i64,
@@ -54,7 +63,7 @@ struct State {
     leases: HashMap<Scope, HeldLease>,
     runs: Vec<RunRow>,
     quarantine: BTreeMap<(EntityType, i64), Rejection>,
-    watermarks: HashMap<EntityType, DateTime<Utc>>,
+    standings: HashMap<EntityType, FakeStanding>,
     unwidenable: HashSet<ColumnName>,
     refused: HashSet<i64>,
 }
@@ -99,7 +108,7 @@ impl FakeStore {
 
     /// The watermark of an entity.
     pub fn watermark(&self, entity: EntityType) -> Option<DateTime<Utc>> {
-        self.state().watermarks.get(&entity).copied()
+        self.state().standings.get(&entity).map(|standing| standing.watermark)
     }
 }
 
@@ -131,6 +140,23 @@ impl State {
             _ => true,
         };
         read > stored.read && (read > stored.write || not_back)
+    }
+
+    fn stand(&mut self, run: &Run, watermark: DateTime<Utc>) {
+        let highest = self.items.keys().filter(|(of, _)| *of == run.entity).map(|(_, id)| *id).max().unwrap_or(0);
+        let start = run.source_start.unwrap_or(watermark);
+        let standing = self.standings.entry(run.entity).or_insert(FakeStanding {
+            watermark,
+            floor: highest,
+            next_floor: (highest, start),
+        });
+        if run.kind == RunKind::Incremental {
+            standing.watermark = standing.watermark.max(watermark);
+        }
+        if standing.next_floor.1 <= watermark {
+            standing.floor = standing.next_floor.0;
+            standing.next_floor = (highest, start);
+        }
     }
 
     fn apply(&mut self, rows: &RowBatch, commit: &mut Commit) {
@@ -306,13 +332,21 @@ impl RunLog for FakeStore {
         Ok(start)
     }
 
+    async fn standing(&self, entity: EntityType) -> Result<Option<Standing>, StoreError> {
+        Ok(self.state().standings.get(&entity).map(|standing| Standing {
+            watermark: Watermark(standing.watermark),
+            floor: Cursor::after(standing.floor),
+        }))
+    }
+
     async fn complete(&self, run: RunId, watermark: Watermark, lease: &Lease) -> Result<RunStatus, StoreError> {
         let mut state = self.state();
         state.fence(lease)?;
         let row = state.run(run)?;
         row.status = if row.run.quarantined == 0 { RunStatus::Completed } else { RunStatus::CompletedWithQuarantine };
-        let (status, entity) = (row.status, row.run.entity);
-        state.watermarks.entry(entity).or_insert(watermark.0);
+        let run = row.run.clone();
+        let status = row.status;
+        state.stand(&run, watermark.0);
         Ok(status)
     }
 
@@ -414,7 +448,7 @@ impl StatusStore for FakeStore {
                 quarantined: i64::try_from(state.quarantine.keys().filter(|(of, _)| *of == entity).count())
                     .unwrap_or(i64::MAX),
                 last_run: state.runs.iter().rev().find(|row| row.run.entity == entity).map(logged),
-                watermark: state.watermarks.get(&entity).copied(),
+                watermark: state.standings.get(&entity).map(|standing| standing.watermark),
             })
             .collect())
     }

@@ -96,15 +96,21 @@ impl Collected {
         self.derived.retain(|(of, ..)| *of != row);
     }
 
-    /// The first `rows` rows as a batch.
-    pub(crate) fn into_batch(self, rows: usize, exhausted: bool, head: BatchHead) -> RecordBatch {
+    /// These rows as a batch.
+    pub(crate) fn into_batch(self, rows: Range<usize>, exhausted: bool, head: BatchHead) -> RecordBatch {
         let BatchHead { entity, layout, token, source_time, text } = head;
         let mut builder = RecordBatchBuilder::new(entity, layout, token, source_time, text);
         let mut strays = self.strays.into_iter().peekable();
         let mut derived = self.derived.into_iter().peekable();
         let mut start = 0;
-        let records = self.ids.into_iter().zip(self.modified).zip(self.ends).take(rows);
+        let records = self.ids.into_iter().zip(self.modified).zip(self.ends).take(rows.end);
         for (row, ((id, modified), end)) in records.enumerate() {
+            if row < rows.start {
+                start = end;
+                while strays.next_if(|(of, ..)| *of == row).is_some() {}
+                while derived.next_if(|(of, ..)| *of == row).is_some() {}
+                continue;
+            }
             builder.begin(id, modified);
             for found in self.values.get(start..end).unwrap_or_default() {
                 if let Some((field, span)) = found.place() {

@@ -116,6 +116,6 @@ impl Exchange for ByIds<'_> {
             source_time,
             text: answer.text,
         };
-        Ok(records.into_batch(rows, false, head))
+        Ok(records.into_batch(0..rows, false, head))
     }
 }

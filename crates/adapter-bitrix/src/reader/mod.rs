@@ -5,7 +5,9 @@ mod by_ids;
 mod count;
 mod describe;
 mod gauge;
+mod keyset;
 mod listing;
+mod news;
 mod pages;
 mod probe;
 
@@ -13,7 +15,9 @@ pub(crate) use by_ids::ByIds;
 pub(crate) use count::Count;
 pub(crate) use describe::Describe;
 pub(crate) use gauge::Gauge;
+pub(crate) use keyset::Keyset;
 pub(crate) use listing::Listing;
+pub(crate) use news::ReadNews;
 pub use probe::PortalProfile;
 pub(crate) use probe::Probe;
 

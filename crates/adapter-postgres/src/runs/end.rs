@@ -3,14 +3,18 @@
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
 use b24sync_domain::lease::{Lease, Scope};
-use b24sync_domain::progress::Watermark;
+use b24sync_domain::ports::Standing;
+use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::run::{Ending, RunId, RunKind, RunStatus};
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz};
+use diesel::{OptionalExtension, QueryDsl};
+use diesel_async::RunQueryDsl as _;
 
 use crate::connection::Connection;
 use crate::error::Trouble;
 use crate::leases::{fence, lost};
+use crate::schema::entity_progress;
 use crate::sql::sql;
 use crate::system_tables::SystemTables;
 
@@ -50,7 +54,7 @@ pub(super) async fn complete(
         .bind::<BigInt, _>(run.0);
     connection.perform(statement).await?;
     log(connection, tables, run, status, None).await?;
-    move_watermark(connection, entity, kind, watermark).await?;
+    stand(connection, entity, kind, run, watermark).await?;
     publish(connection, tables, entity).await?;
     Ok(status)
 }
@@ -60,28 +64,47 @@ fn inconsistent(error: &b24sync_domain::run::UnknownWord, column: &'static str) 
     StoreError::Inconsistent { table: "b24sync.runs", column }
 }
 
-/// A full pass sets the watermark only where there is none (CORRECTNESS 4.2); an incremental one moves it forward.
-async fn move_watermark(
+/// A full pass sets the watermark only where there is none (CORRECTNESS 4.2); an incremental one moves it forward. The
+/// floor for new records follows the highest known id one overlap behind: what is known now becomes the floor once a
+/// watermark has passed the time at which this pass began.
+async fn stand(
     connection: &mut Connection,
     entity: EntityType,
     kind: RunKind,
+    run: RunId,
     watermark: Watermark,
 ) -> Result<(), Trouble> {
-    let statement = sql("insert into b24sync.entity_progress as p (entity, watermark) values (")
-        .bind::<SmallInt, _>(entity.type_id())
-        .text(", ")
-        .bind::<Timestamptz, _>(watermark.0)
-        .text(") on conflict (entity) do update set updated_at = now(), watermark = ")
-        .text(match kind {
-            RunKind::Full => "coalesce(p.watermark, excluded.watermark)",
-            RunKind::Incremental => "greatest(p.watermark, excluded.watermark)",
-            RunKind::Webhook => "p.watermark",
-        });
-    // The records that events named say nothing of the others: such a run makes no watermark either.
-    if kind != RunKind::Webhook {
-        connection.perform(statement).await?;
+    // The records that events named say nothing of the others: such a run makes no standing.
+    if kind == RunKind::Webhook {
+        return Ok(());
     }
+    let statement = sql("insert into b24sync.entity_progress as p (entity, watermark, floor_id, next_floor_id, next_floor_at) select r.entity, ")
+        .bind::<Timestamptz, _>(watermark.0)
+        .text(", k.highest, k.highest, coalesce(r.source_start, clock_timestamp()) from b24sync.runs r, lateral (select coalesce(max(i.item_id), 0) as highest from b24sync.item_state i where i.entity = r.entity) k where r.run_id = ")
+        .bind::<BigInt, _>(run.0)
+        .text(" and r.entity = ")
+        .bind::<SmallInt, _>(entity.type_id())
+        .text(" on conflict (entity) do update set updated_at = now(), watermark = ")
+        .text(match kind {
+            RunKind::Incremental => "greatest(p.watermark, excluded.watermark)",
+            RunKind::Full | RunKind::Webhook => "coalesce(p.watermark, excluded.watermark)",
+        })
+        .text(", floor_id = case when p.next_floor_at <= excluded.watermark then p.next_floor_id when p.next_floor_at is null then excluded.floor_id else p.floor_id end, next_floor_id = case when p.next_floor_at > excluded.watermark then p.next_floor_id else excluded.next_floor_id end, next_floor_at = case when p.next_floor_at > excluded.watermark then p.next_floor_at else excluded.next_floor_at end");
+    connection.perform(statement).await?;
     Ok(())
+}
+
+/// How far the entity is complete.
+pub(super) async fn standing(connection: &mut Connection, entity: EntityType) -> Result<Option<Standing>, Trouble> {
+    let row: Option<(Option<DateTime<Utc>>, i64)> = entity_progress::table
+        .find(entity.type_id())
+        .select((entity_progress::watermark, entity_progress::floor_id))
+        .first(connection)
+        .await
+        .optional()?;
+    Ok(row.and_then(|(watermark, floor)| {
+        Some(Standing { watermark: Watermark(watermark?), floor: Cursor::after(floor) })
+    }))
 }
 
 /// `sync_state` and `sync_config.last_sync_at` as the replica stands now.

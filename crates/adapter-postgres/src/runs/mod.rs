@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
 use b24sync_domain::lease::Lease;
-use b24sync_domain::ports::{LoggedRun, RunLog, Step};
+use b24sync_domain::ports::{LoggedRun, RunLog, Standing, Step};
 use b24sync_domain::progress::Watermark;
 use b24sync_domain::record::ReadToken;
 use b24sync_domain::run::{Ending, Run, RunId, RunKind, RunStatus};
@@ -78,6 +78,14 @@ impl RunLog for PgStore {
             let mut transaction = self.begin().await?;
             let work = open::rewind(&mut transaction, self.tables(), run, lease).await;
             transaction.finish(work).await
+        })
+        .await
+    }
+
+    async fn standing(&self, entity: EntityType) -> Result<Option<Standing>, StoreError> {
+        retrying("reading how far an entity is complete", || async {
+            let mut connection = self.connections().lend().await?;
+            end::standing(&mut connection, entity).await
         })
         .await
     }

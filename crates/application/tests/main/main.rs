@@ -3,4 +3,5 @@
 
 mod backfill;
 mod holding;
+mod incremental;
 mod stage;

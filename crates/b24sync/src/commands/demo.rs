@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use b24sync_application::Ports;
 use b24sync_application::backfill::backfill;
+use b24sync_application::incremental::incremental;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::run::{RunStatus, RunSummary};
@@ -134,7 +135,7 @@ fn deal() -> Result<EntityType, Failure> {
     Ok("deal".parse()?)
 }
 
-/// Renames a deal in the portal, syncs, and shows the row before and after.
+/// Renames a deal in the portal, syncs incrementally, and shows the row before and after.
 async fn travel(
     ports: &Ports,
     portal: &RunningPortal,
@@ -151,11 +152,11 @@ async fn travel(
     let renamed = format!("{} ✎", before.trim_end_matches(" ✎").trim_end_matches(" (renamed)"));
     let renamed = if renamed == before { format!("{before} (renamed)") } else { renamed };
     portal.portal().edit(Entity::Deal, id, [("TITLE", Truth::from(renamed.as_str()))]);
-    let summary = backfill(ports, deal()?, TimestampStyle::Timestamp, stop).await?;
+    let summary = incremental(ports, deal()?, TimestampStyle::Timestamp, stop).await?;
     let after = title().await?;
     output.say(&format!(
-        "\nA live change: deal {id} was renamed in the portal, and the next sync wrote {} of {} rows:",
-        summary.written, summary.processed
+        "\nA live change: deal {id} was renamed in the portal; an incremental sync read {} and wrote {} rows:",
+        summary.processed, summary.written
     ));
     output.say(&format!("  title: {before} → {after}"));
     Ok(())

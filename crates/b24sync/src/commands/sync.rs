@@ -4,8 +4,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use b24sync_application::backfill::backfill;
+use b24sync_application::incremental::incremental;
 use b24sync_domain::entity::EntityType;
-use b24sync_domain::run::{RunStatus, RunSummary};
+use b24sync_domain::run::{RunKind, RunStatus, RunSummary};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,7 @@ use crate::wiring::{self, Database};
 pub struct Summary {
     entity: &'static str,
     run_id: i64,
+    sync_type: &'static str,
     status: &'static str,
     records_processed: u64,
     rows_written: u64,
@@ -34,6 +36,7 @@ impl From<&RunSummary> for Summary {
         Summary {
             entity: summary.entity.key(),
             run_id: summary.run.0,
+            sync_type: summary.kind.as_str(),
             status: summary.status.as_str(),
             records_processed: summary.processed,
             rows_written: summary.written,
@@ -62,7 +65,8 @@ pub async fn run(args: SyncArgs, output: Output) -> Result<ExitCode, Failure> {
         Database::open_migrated(&database_settings, output).await?
     };
     let ports = database.ports(source, Arc::new(ProgressDisplay::new(output)));
-    let result = sync_all(&ports, &entities, database_settings.timestamps, &stop, output).await;
+    let kind = if args.incremental { RunKind::Incremental } else { RunKind::Full };
+    let result = sync_all(&ports, &entities, kind, database_settings.timestamps, &stop, output).await;
     database.close(output).await;
     result
 }
@@ -77,6 +81,7 @@ fn entities(args: &SyncArgs) -> Result<Vec<EntityType>, Failure> {
 async fn sync_all(
     ports: &b24sync_application::Ports,
     entities: &[EntityType],
+    kind: RunKind,
     timestamps: b24sync_domain::mapping::TimestampStyle,
     stop: &CancellationToken,
     output: Output,
@@ -84,7 +89,11 @@ async fn sync_all(
     let mut summaries = Vec::new();
     let mut failure = None;
     for entity in entities {
-        match backfill(ports, *entity, timestamps, stop).await {
+        let result = match kind {
+            RunKind::Incremental => incremental(ports, *entity, timestamps, stop).await,
+            RunKind::Full | RunKind::Webhook => backfill(ports, *entity, timestamps, stop).await,
+        };
+        match result {
             Ok(summary) => {
                 let stopped = summary.status == RunStatus::Cancelled;
                 summaries.push(summary);
@@ -124,7 +133,7 @@ fn print(summaries: &[RunSummary], output: Output) {
 }
 
 /// Header of the table of summaries.
-pub const HEADER: &[&str] = &["entity", "run", "status", "records", "rows written", "quarantine"];
+pub const HEADER: &[&str] = &["entity", "run", "type", "status", "records", "rows written", "quarantine"];
 
 /// A row of the table of summaries.
 pub fn row(summary: &RunSummary) -> Vec<String> {
@@ -132,6 +141,7 @@ pub fn row(summary: &RunSummary) -> Vec<String> {
     vec![
         summary.entity.key().to_owned(),
         summary.run.to_string(),
+        summary.kind.as_str().to_owned(),
         summary.status.as_str().to_owned(),
         number(summary.processed),
         number(summary.written),

@@ -31,6 +31,28 @@ pub struct ListQuery {
     pub cursor: Cursor,
 }
 
+/// What an incremental pass asks for first.
+#[derive(Debug, Clone)]
+pub struct NewsQuery {
+    /// Which entity.
+    pub entity: EntityType,
+    /// Which fields.
+    pub layout: Arc<Layout>,
+    /// Records changed at or after this instant of the portal's clock, above this id.
+    pub changed: (DateTime<Utc>, Cursor),
+    /// Records above this id, whatever their times say.
+    pub created: Cursor,
+}
+
+/// The first pages of the two listings of an incremental pass.
+#[derive(Debug, Clone)]
+pub struct News {
+    /// Changed records; `exhausted` when there is none.
+    pub changed: RecordBatch,
+    /// New records; `exhausted` when there is none.
+    pub created: RecordBatch,
+}
+
 /// Reads a Bitrix24 portal. Transient failures are retried inside; what comes out is final for the call.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -43,6 +65,10 @@ pub trait CrmSource: Send + Sync {
     /// that succeeded. MUST set `exhausted` only when a valid empty page followed the last record. MUST NOT use
     /// anything that came after a short or faulty page of the same answer.
     async fn list(&self, query: &ListQuery, order: &Arc<dyn ReadOrder>) -> Result<RecordBatch, SourceError>;
+
+    /// Reads the first page of each listing of an incremental pass, in one request: most passes find nothing, and cost
+    /// no more than this. The same rules as for [`CrmSource::list`].
+    async fn news(&self, query: &NewsQuery, order: &Arc<dyn ReadOrder>) -> Result<News, SourceError>;
 
     /// Reads the records with these ids, at most 2,500, ascending by id. A record that is missing from the answer is
     /// deleted or not readable: the caller MUST NOT take its absence as a proof of deletion.
@@ -134,6 +160,15 @@ pub struct LoggedRun {
     pub completed_at: Option<DateTime<Utc>>,
 }
 
+/// How far an entity's replica is known to be complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Portal time up to which all changes are applied.
+    pub watermark: Watermark,
+    /// Ids up to this one were known a while before the watermark's pass: new records are looked for above it.
+    pub floor: Cursor,
+}
+
 /// Remembers runs: `sync_logs` and the state that a run needs to go on.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -147,8 +182,12 @@ pub trait RunLog: Send + Sync {
     /// already read do not fill.
     async fn rewind(&self, run: RunId, lease: &Lease) -> Result<ReadToken, StoreError>;
 
-    /// Ends a run whose listing is complete: its status, `sync_state`, and the watermark if it has none yet, in one
-    /// transaction. Returns the status: completed, with or without quarantine.
+    /// How far the entity is complete; `None` before its first complete pass.
+    async fn standing(&self, entity: EntityType) -> Result<Option<Standing>, StoreError>;
+
+    /// Ends a run whose listings are complete: its status, `sync_state`, and the standing, in one transaction. A full
+    /// run sets the watermark only where there is none; an incremental one moves it, and only forward. Returns the
+    /// status: completed, with or without quarantine.
     async fn complete(&self, run: RunId, watermark: Watermark, lease: &Lease) -> Result<RunStatus, StoreError>;
 
     /// Ends a run that did not complete.

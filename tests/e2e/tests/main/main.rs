@@ -7,6 +7,7 @@ mod compare;
 mod demo;
 mod faults;
 mod full_sync;
+mod incremental;
 mod kill;
 mod readout;
 mod serve;

@@ -1,0 +1,181 @@
+//! What a full and an incremental pass have in common: one process's part in a run, from its lease to its end.
+
+use b24sync_domain::entity::{EntityType, RecordId};
+use b24sync_domain::error::{Chain, SyncError};
+use b24sync_domain::lease::Lease;
+use b24sync_domain::mapping::TimestampStyle;
+use b24sync_domain::mapping::schema::SchemaPlan;
+use b24sync_domain::ports::{Commit, RunEvent, Step};
+use b24sync_domain::progress::{Cursor, Watermark};
+use b24sync_domain::record::RecordBatch;
+use b24sync_domain::run::{Ending, Run, RunKind, RunStatus, RunSummary};
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio_util::sync::CancellationToken;
+
+use crate::holding::under_lease;
+use crate::ports::Ports;
+use crate::schema;
+
+/// How far the watermark stays behind the portal's time at the first page: 300 s (CORRECTNESS 4.3).
+pub const OVERLAP: TimeDelta = TimeDelta::seconds(300);
+
+/// How often records whose reads overlapped with somebody else's are read again before the run gives up.
+const CONTEST_ROUNDS: usize = 5;
+
+/// One process's part in a run.
+pub(crate) struct Pass<'a> {
+    pub(crate) ports: &'a Ports,
+    pub(crate) entity: EntityType,
+    pub(crate) lease: &'a Lease,
+    pub(crate) stop: &'a CancellationToken,
+    pub(crate) run: Run,
+    pub(crate) timestamps: TimestampStyle,
+    written: u64,
+}
+
+/// How the listings of a pass ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// With their valid empty pages.
+    Complete,
+    /// Because the run is to stop.
+    Stopped,
+}
+
+/// Opens a run under the entity's lease, lets `read` do its reading, and ends the run with what came of it.
+pub(crate) async fn run(
+    ports: &Ports,
+    entity: EntityType,
+    kind: RunKind,
+    timestamps: TimestampStyle,
+    stop: &CancellationToken,
+    read: impl AsyncFnOnce(&mut Pass<'_>) -> Result<Reading, SyncError>,
+) -> Result<RunSummary, SyncError> {
+    under_lease(ports, entity, |lease| async move {
+        let run = ports.runs.open(entity, kind, &lease).await.map_err(|source| SyncError::Store { entity, source })?;
+        let mut pass = Pass { ports, entity, lease: &lease, stop, run, timestamps, written: 0 };
+        let ended = match read(&mut pass).await {
+            Ok(Reading::Complete) => pass.complete().await,
+            Ok(Reading::Stopped) => pass.cancel().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &ended {
+            pass.fail(error).await;
+        }
+        ended
+    })
+    .await
+}
+
+impl Pass<'_> {
+    pub(crate) fn store_failed(&self, source: b24sync_domain::error::StoreError) -> SyncError {
+        SyncError::Store { entity: self.entity, source }
+    }
+
+    pub(crate) fn source_failed(&self, source: b24sync_domain::error::SourceError) -> SyncError {
+        SyncError::Source { entity: self.entity, source }
+    }
+
+    /// Tells whoever watches that reading begins.
+    pub(crate) fn announce(&self, expected: Option<u64>) {
+        self.ports.observer.on(&RunEvent::Started { run: self.run.clone(), expected });
+    }
+
+    /// Commits a batch; the run's cursor moves to `cursor` with it.
+    pub(crate) async fn store(
+        &mut self,
+        plan: &mut SchemaPlan,
+        batch: RecordBatch,
+        cursor: Option<Cursor>,
+    ) -> Result<(), SyncError> {
+        let source_start = *self.run.source_start.get_or_insert(batch.source_time.with_timezone(&Utc));
+        let processed = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        let step = Step { run: self.run.id, cursor, source_start, processed };
+        let commit = self.commit(plan, batch, &step).await?;
+        self.run.processed += step.processed;
+        self.settle_contest(plan, commit.contested, source_start).await?;
+        self.ports
+            .observer
+            .on(&RunEvent::Advanced { processed: self.run.processed, quarantined: self.run.quarantined });
+        Ok(())
+    }
+
+    async fn commit(&mut self, plan: &mut SchemaPlan, batch: RecordBatch, step: &Step) -> Result<Commit, SyncError> {
+        let mapped = schema::fit(self.ports, plan, &batch).await?;
+        // The answer's text is not needed any more, and it is the largest thing in memory.
+        drop(batch);
+        let commit = self.ports.records.commit(&mapped, step, self.lease).await;
+        let commit = commit.map_err(|source| self.store_failed(source))?;
+        let refused = mapped.rejected.iter().chain(&commit.refused);
+        for rejection in refused.clone() {
+            tracing::warn!(entity = %self.entity, record.id = %rejection.id, field = rejection.field, reason = rejection.reason, "a record cannot be stored");
+        }
+        self.written += commit.written;
+        self.run.quarantined += u64::try_from(refused.count()).unwrap_or(u64::MAX);
+        Ok(commit)
+    }
+
+    /// Reads records again whose read overlapped with another process's: the next read decides (CORRECTNESS 4.1).
+    async fn settle_contest(
+        &mut self,
+        plan: &mut SchemaPlan,
+        mut contested: Vec<RecordId>,
+        source_start: DateTime<Utc>,
+    ) -> Result<(), SyncError> {
+        for _ in 0..CONTEST_ROUNDS {
+            if contested.is_empty() {
+                return Ok(());
+            }
+            let layout = std::sync::Arc::clone(&plan.mapping.layout);
+            let batch = self.ports.source.by_ids(self.entity, &layout, &contested, &self.ports.order).await;
+            let batch = batch.map_err(|source| self.source_failed(source))?;
+            let step = Step { run: self.run.id, cursor: None, source_start, processed: 0 };
+            contested = self.commit(plan, batch, &step).await?.contested;
+        }
+        if contested.is_empty() {
+            return Ok(());
+        }
+        Err(SyncError::Contested { entity: self.entity, count: contested.len() })
+    }
+
+    async fn complete(&self) -> Result<RunSummary, SyncError> {
+        // A complete listing has at least its empty last page, and that page has a time.
+        let started = self.run.source_start.unwrap_or(DateTime::UNIX_EPOCH + OVERLAP);
+        let watermark = Watermark(started - OVERLAP);
+        let status = self.ports.runs.complete(self.run.id, watermark, self.lease).await;
+        let status = status.map_err(|source| self.store_failed(source))?;
+        tracing::info!(entity_type = %self.entity, run.id = %self.run.id, run.kind = %self.run.kind, records_processed = self.run.processed, rows = self.written, "sync completed");
+        self.ports.observer.on(&RunEvent::Ended { status });
+        Ok(self.summary(status))
+    }
+
+    async fn cancel(&self) -> Result<RunSummary, SyncError> {
+        let ending = Ending { status: RunStatus::Cancelled, error: None };
+        let ended = self.ports.runs.end(self.run.id, &ending, self.lease).await;
+        ended.map_err(|source| self.store_failed(source))?;
+        tracing::info!(entity = %self.entity, run.id = %self.run.id, "sync stopped; the next one goes on from here");
+        self.ports.observer.on(&RunEvent::Ended { status: RunStatus::Cancelled });
+        Ok(self.summary(RunStatus::Cancelled))
+    }
+
+    async fn fail(&self, error: &SyncError) {
+        let ending = Ending { status: RunStatus::Failed, error: Some(Chain(error).to_string()) };
+        if let Err(log_error) = self.ports.runs.end(self.run.id, &ending, self.lease).await {
+            tracing::warn!(run.id = %self.run.id, error = %Chain(&log_error), "could not log the end of run {}", self.run.id);
+        }
+        self.ports.observer.on(&RunEvent::Ended { status: RunStatus::Failed });
+    }
+
+    fn summary(&self, status: RunStatus) -> RunSummary {
+        RunSummary {
+            run: self.run.id,
+            entity: self.entity,
+            kind: self.run.kind,
+            status,
+            processed: self.run.processed,
+            written: self.written,
+            quarantined: self.run.quarantined,
+            resumed: self.run.resumed,
+        }
+    }
+}
