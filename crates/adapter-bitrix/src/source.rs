@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::SourceError;
 use b24sync_domain::field::FieldDescription;
-use b24sync_domain::ports::{CrmSource, ListQuery, News, NewsQuery, PortalPacer, ReadOrder};
+use b24sync_domain::ports::{CrmSource, Evidence, ListQuery, MAX_EVIDENCE, News, NewsQuery, PortalPacer, ReadOrder};
 use b24sync_domain::progress::PAGE_SIZE;
 use b24sync_domain::record::{Layout, RecordBatch, RecordBatchBuilder};
 use chrono::{DateTime, FixedOffset, Offset, Utc};
@@ -19,7 +19,7 @@ use crate::config::{BitrixConfig, ConfigError};
 use crate::decode::Slots;
 use crate::dialect::EntityDialect;
 use crate::fields::Metadata;
-use crate::reader::{ByIds, Count, Describe, Gauge, Keyset, Listing, PortalProfile, Probe, ReadNews};
+use crate::reader::{ByIds, Count, Describe, Gauge, Keyset, Listing, PortalProfile, Probe, ReadEvidence, ReadNews};
 use crate::transport::Transport;
 
 /// Reads one portal through an incoming webhook.
@@ -172,6 +172,21 @@ impl CrmSource for BitrixSource {
         let slots = Slots::new(dialect, &metadata, layout);
         let by_ids = ByIds { entity, layout, ids: &ids, dialect, metadata: &metadata, slots };
         self.transport.call(&by_ids, Some(order.as_ref())).await
+    }
+
+    async fn evidence(
+        &self,
+        entity: EntityType,
+        ids: &[RecordId],
+        control: RecordId,
+        order: &Arc<dyn ReadOrder>,
+    ) -> Result<Evidence, SourceError> {
+        if ids.len() > MAX_EVIDENCE {
+            let description = format!("{} records asked for at once", ids.len());
+            return Err(SourceError::Rejected { method: "batch".to_owned(), code: String::new(), description });
+        }
+        let read = ReadEvidence { type_id: entity.type_id(), ids, control };
+        self.transport.call(&read, Some(order.as_ref())).await
     }
 
     async fn count(&self, entity: EntityType) -> Result<Option<u64>, SourceError> {

@@ -1,4 +1,5 @@
-//! Reads every record of an entity into its table: bounded memory, resumable from the stored cursor.
+//! Reads every record of an entity into its table, and takes out what is gone: bounded memory, resumable from the stored
+//! cursor.
 
 use std::sync::Arc;
 
@@ -9,11 +10,12 @@ use b24sync_domain::mapping::schema::SchemaPlan;
 use b24sync_domain::ports::ListQuery;
 use b24sync_domain::progress::{Cursor, Window};
 use b24sync_domain::record::RecordBatch;
-use b24sync_domain::run::{RunKind, RunSummary};
+use b24sync_domain::run::{RunId, RunKind, RunSummary};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::deletions;
 use crate::pass::{self, Pass, Reading};
 use crate::ports::Ports;
 use crate::schema;
@@ -22,7 +24,9 @@ use crate::schema;
 /// written, two are in memory.
 const BATCHES_AHEAD: usize = 1;
 
-/// Replicates every record of `entity`. What was committed before a failure or a stop stays committed; the next run
+/// Replicates every record of `entity`, and deletes rows whose records are proven to be gone. If these are more than
+/// [`unconfirmed_deletions`](b24sync_domain::reconcile::unconfirmed_deletions), an operator has to confirm the run by its
+/// number. What was committed before a failure or a stop stays committed; the next run
 /// goes on after it.
 ///
 /// # Errors
@@ -32,12 +36,14 @@ pub async fn backfill(
     ports: &Ports,
     entity: EntityType,
     timestamps: TimestampStyle,
+    confirmed: Option<RunId>,
     stop: &CancellationToken,
 ) -> Result<RunSummary, SyncError> {
-    pass::run(ports, entity, RunKind::Full, timestamps, stop, read_everything).await
+    let read = async |pass: &mut Pass<'_>| read_everything(pass, confirmed).await;
+    pass::run(ports, entity, RunKind::Full, timestamps, stop, read).await
 }
 
-async fn read_everything(pass: &mut Pass<'_>) -> Result<Reading, SyncError> {
+async fn read_everything(pass: &mut Pass<'_>, confirmed: Option<RunId>) -> Result<Reading, SyncError> {
     let mut plan = schema::ensure(pass.ports, pass.entity, pass.timestamps).await?;
     rewind_if_widened(pass, &plan).await?;
     let expected = pass.ports.source.count(pass.entity).await.unwrap_or_else(|error| {
@@ -54,7 +60,7 @@ async fn read_everything(pass: &mut Pass<'_>) -> Result<Reading, SyncError> {
         pass.store(&mut plan, batch, cursor).await?;
     }
     if complete {
-        Ok(Reading::Complete)
+        deletions::reconcile(pass, &mut plan, confirmed).await
     } else if pass.stop.is_cancelled() {
         Ok(Reading::Stopped)
     } else {

@@ -36,7 +36,7 @@ pub async fn incremental(
 ) -> Result<RunSummary, SyncError> {
     let standing = ports.runs.standing(entity).await.map_err(|source| SyncError::Store { entity, source })?;
     let Some(standing) = standing else {
-        return Box::pin(backfill(ports, entity, timestamps, stop)).await;
+        return Box::pin(backfill(ports, entity, timestamps, None, stop)).await;
     };
     let read = async |pass: &mut Pass<'_>| read_news(pass, standing).await;
     pass::run(ports, entity, RunKind::Incremental, timestamps, stop, read).await

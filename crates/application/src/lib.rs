@@ -11,6 +11,7 @@
 //! May use the domain and tokio; knows no HTTP and no SQL.
 
 pub mod backfill;
+mod deletions;
 pub mod holding;
 pub mod incremental;
 mod pass;

@@ -7,11 +7,12 @@ use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::mapping::schema::SchemaPlan;
 use b24sync_domain::ports::{Commit, RunEvent, Step};
 use b24sync_domain::progress::{Cursor, Watermark};
-use b24sync_domain::record::RecordBatch;
+use b24sync_domain::record::{ReadToken, RecordBatch};
 use b24sync_domain::run::{Ending, Run, RunKind, RunStatus, RunSummary};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
+use crate::deletions;
 use crate::holding::under_lease;
 use crate::ports::Ports;
 use crate::schema;
@@ -31,6 +32,7 @@ pub(crate) struct Pass<'a> {
     pub(crate) run: Run,
     pub(crate) timestamps: TimestampStyle,
     written: u64,
+    deleted: u64,
 }
 
 /// How the listings of a pass ended.
@@ -53,7 +55,7 @@ pub(crate) async fn run(
 ) -> Result<RunSummary, SyncError> {
     under_lease(ports, entity, |lease| async move {
         let run = ports.runs.open(entity, kind, &lease).await.map_err(|source| SyncError::Store { entity, source })?;
-        let mut pass = Pass { ports, entity, lease: &lease, stop, run, timestamps, written: 0 };
+        let mut pass = Pass { ports, entity, lease: &lease, stop, run, timestamps, written: 0, deleted: 0 };
         let ended = match read(&mut pass).await {
             Ok(Reading::Complete) => pass.complete().await,
             Ok(Reading::Stopped) => pass.cancel().await,
@@ -115,6 +117,37 @@ impl Pass<'_> {
         Ok(commit)
     }
 
+    /// Records of the table that this run has not seen, above `after`.
+    pub(crate) async fn unseen(&self, after: Cursor) -> Result<Vec<RecordId>, SyncError> {
+        let unseen = self.ports.deletions.unseen(self.entity, self.run.start, after, deletions::at_once()).await;
+        unseen.map_err(|source| self.store_failed(source))
+    }
+
+    /// A record that this run has seen.
+    pub(crate) async fn control(&self) -> Result<Option<RecordId>, SyncError> {
+        let control = self.ports.deletions.control(self.entity, self.run.start).await;
+        control.map_err(|source| self.store_failed(source))
+    }
+
+    /// Live records of the table.
+    pub(crate) async fn live(&self) -> Result<u64, SyncError> {
+        self.ports.deletions.live(self.entity).await.map_err(|source| self.store_failed(source))
+    }
+
+    /// Deletes rows whose records are proven to be gone.
+    pub(crate) async fn bury(&mut self, ids: &[RecordId], read: ReadToken) -> Result<(), SyncError> {
+        let buried = self.ports.deletions.bury(self.entity, ids, read, self.lease).await;
+        let buried = buried.map_err(|source| self.store_failed(source))?;
+        self.deleted += u64::try_from(buried.len()).unwrap_or(u64::MAX);
+        Ok(())
+    }
+
+    /// Reads records by their ids and stores what comes.
+    pub(crate) async fn apply_by_id(&mut self, plan: &mut SchemaPlan, ids: &[RecordId]) -> Result<(), SyncError> {
+        let source_start = self.run.source_start.unwrap_or(DateTime::UNIX_EPOCH);
+        self.settle_contest(plan, ids.to_vec(), source_start).await
+    }
+
     /// Reads records again whose read overlapped with another process's: the next read decides (CORRECTNESS 4.1).
     async fn settle_contest(
         &mut self,
@@ -144,7 +177,7 @@ impl Pass<'_> {
         let watermark = Watermark(started - OVERLAP);
         let status = self.ports.runs.complete(self.run.id, watermark, self.lease).await;
         let status = status.map_err(|source| self.store_failed(source))?;
-        tracing::info!(entity_type = %self.entity, run.id = %self.run.id, run.kind = %self.run.kind, records_processed = self.run.processed, rows = self.written, "sync completed");
+        tracing::info!(entity_type = %self.entity, run.id = %self.run.id, run.kind = %self.run.kind, records_processed = self.run.processed, rows = self.written, deleted = self.deleted, "sync completed");
         self.ports.observer.on(&RunEvent::Ended { status });
         Ok(self.summary(status))
     }
@@ -174,6 +207,7 @@ impl Pass<'_> {
             status,
             processed: self.run.processed,
             written: self.written,
+            deleted: self.deleted,
             quarantined: self.run.quarantined,
             resumed: self.run.resumed,
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use b24sync_domain::ports::{
-    CrmSource, Instances, LeaseStore, ReadOrder, RecordStore, RunLog, RunObserver, StatusStore,
+    CrmSource, DeletionStore, Instances, LeaseStore, ReadOrder, RecordStore, RunLog, RunObserver, StatusStore,
 };
 
 /// One handle on every outbound port; cheap to clone.
@@ -15,6 +15,8 @@ pub struct Ports {
     pub order: Arc<dyn ReadOrder>,
     /// The replica tables.
     pub records: Arc<dyn RecordStore>,
+    /// Deleted records.
+    pub deletions: Arc<dyn DeletionStore>,
     /// The run log.
     pub runs: Arc<dyn RunLog>,
     /// Leases.

@@ -154,6 +154,9 @@ pub struct SyncArgs {
     /// Read only what changed since the last sync, and what is new; an entity that was never synced is read completely.
     #[arg(long, conflicts_with = "full")]
     pub incremental: bool,
+    /// Delete the rows of as many records as this run found deleted in the portal; it said so and waits.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["incremental", "all"])]
+    pub confirm_deletes: Option<i64>,
     /// Do not create or update the service's own tables first.
     #[arg(long)]
     pub no_migrate: bool,

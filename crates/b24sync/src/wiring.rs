@@ -105,6 +105,7 @@ impl Database {
             source,
             order: Arc::new(self.store.clone()),
             records: Arc::new(self.store.clone()),
+            deletions: Arc::new(self.store.clone()),
             runs: Arc::new(self.store.clone()),
             leases: Arc::new(self.store.clone()),
             instances: Arc::new(ThisProcess::new()),

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::entity::EntityType;
 use crate::mapping::ColumnName;
 use crate::progress::PageFault;
+use crate::run::RunId;
 
 /// Any error that an adapter met, kept as a cause.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
@@ -370,6 +371,28 @@ pub enum SyncError {
         /// Which field.
         field: &'static str,
     },
+    /// More deletions than a run may carry out without being confirmed.
+    #[error(
+        "run {run} found at least {count} of {live} records of `{entity}` deleted in the portal and did not delete their rows"
+    )]
+    DeletionsHeld {
+        /// Whose records.
+        entity: EntityType,
+        /// The run to confirm.
+        run: RunId,
+        /// How many, as far as they were counted.
+        count: u64,
+        /// How many live records there were.
+        live: u64,
+    },
+    /// Records are missing from the listing, and nothing proves that the webhook's user may still read the others.
+    #[error("the portal shows none of the {count} records of `{entity}` that the table has; nothing was deleted")]
+    NothingVisible {
+        /// Whose records.
+        entity: EntityType,
+        /// How many rows stand in question, as far as they were counted.
+        count: usize,
+    },
     /// The same records were read and lost against other reads again and again.
     #[error("{count} records of `{entity}` were changed by another process each time they were read")]
     Contested {
@@ -384,7 +407,9 @@ impl SyncError {
     /// What a client of the service may know.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            SyncError::AlreadyRunning { .. } => ErrorKind::Conflict,
+            SyncError::AlreadyRunning { .. } | SyncError::DeletionsHeld { .. } | SyncError::NothingVisible { .. } => {
+                ErrorKind::Conflict
+            }
             SyncError::Source { source, .. } => match source.remedy() {
                 Remedy::Retry { .. } | Remedy::Operator => ErrorKind::Unavailable,
                 Remedy::GiveUp => ErrorKind::Internal,
@@ -403,6 +428,7 @@ impl SyncError {
             SyncError::Source { source, .. } => source.remedy(),
             SyncError::Store { source, .. } => source.remedy(),
             SyncError::AlreadyRunning { .. } | SyncError::Contested { .. } => Remedy::Retry { after: None },
+            SyncError::DeletionsHeld { .. } | SyncError::NothingVisible { .. } => Remedy::Operator,
             SyncError::MissingField { .. } => Remedy::GiveUp,
         }
     }
@@ -413,6 +439,12 @@ impl SyncError {
             SyncError::Source { source, .. } => source.advice(),
             SyncError::Store { source, .. } => source.advice(),
             SyncError::AlreadyRunning { .. } => "wait for it, or watch it with `b24sync status`",
+            SyncError::DeletionsHeld { .. } => {
+                "look whether they are really gone in the portal; then confirm with `b24sync sync ENTITY --confirm-deletes RUN`"
+            }
+            SyncError::NothingVisible { .. } => {
+                "check that the webhook's user may still read all of CRM; if the records are really gone, delete the rows by hand"
+            }
             SyncError::MissingField { .. } => "check that the webhook's user may read this part of CRM",
             SyncError::Contested { .. } => {
                 "run the sync again; if it happens again, look for a second b24sync on this database"

@@ -4,6 +4,7 @@
 //! - [`entity`], [`field`], [`record`]: what a portal holds.
 //! - [`mapping`]: field → column, value → cell, wanted table against existing table.
 //! - [`progress`], [`run`], [`lease`], [`settings`]: where a sync stands and who may move it.
+//! - [`reconcile`]: what may be concluded from records that a listing did not show.
 //! - [`ports`]: traits that adapters implement.
 //! - [`error`]: how ports fail, and what the caller should do about it.
 //!
@@ -18,6 +19,7 @@ pub mod lease;
 pub mod mapping;
 pub mod ports;
 pub mod progress;
+pub mod reconcile;
 pub mod record;
 pub mod run;
 pub mod settings;

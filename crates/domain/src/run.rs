@@ -165,6 +165,8 @@ pub struct RunSummary {
     pub processed: u64,
     /// Rows of the replica that were written by this process: new or changed.
     pub written: u64,
+    /// Rows deleted because their records are proven to be gone.
+    pub deleted: u64,
     /// Records put into quarantine, earlier processes of the same run included.
     pub quarantined: u64,
     /// Whether an earlier process began it.

@@ -7,7 +7,7 @@ use b24sync_domain::error::StoreError;
 use b24sync_domain::lease::{Grant, Lease, Scope};
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::mapping::schema::SchemaPlan;
-use b24sync_domain::ports::{LeaseStore, ReadOrder, RecordStore, RunLog, StatusStore, Step};
+use b24sync_domain::ports::{DeletionStore, LeaseStore, ReadOrder, RecordStore, RunLog, StatusStore, Step};
 use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::record::ReadToken;
 use b24sync_domain::run::{Ending, Run, RunKind, RunStatus};
@@ -23,6 +23,8 @@ const TTL: Duration = Duration::from_secs(30);
 pub struct Stores {
     /// Replica tables.
     pub records: Arc<dyn RecordStore>,
+    /// Deleted records.
+    pub deletions: Arc<dyn DeletionStore>,
     /// Read tokens.
     pub order: Arc<dyn ReadOrder>,
     /// Run log.
@@ -37,10 +39,11 @@ impl Stores {
     /// One implementation of all of them.
     pub fn of<S>(store: &Arc<S>) -> Stores
     where
-        S: RecordStore + ReadOrder + RunLog + LeaseStore + StatusStore + 'static,
+        S: RecordStore + DeletionStore + ReadOrder + RunLog + LeaseStore + StatusStore + 'static,
     {
         Stores {
             records: Arc::<S>::clone(store),
+            deletions: Arc::<S>::clone(store),
             order: Arc::<S>::clone(store),
             runs: Arc::<S>::clone(store),
             leases: Arc::<S>::clone(store),
@@ -126,6 +129,9 @@ where
         the_first_watermark_stays
         an_incremental_run_moves_the_watermark_and_only_forward
         the_floor_for_new_records_stays_one_overlap_behind
+        what_a_run_did_not_see_is_unseen
+        a_buried_record_stays_buried_until_a_later_read
+        a_record_that_was_stored_after_the_evidence_was_asked_for_is_not_buried
     }
 }
 
@@ -358,6 +364,48 @@ pub async fn the_floor_for_new_records_stays_one_overlap_behind(stores: &Stores)
         run = stores.runs.open(deal(), RunKind::Incremental, &scene.lease).await.expect("a run");
     }
     assert_eq!(floors, [10, 10, 10, 10, 10, 40]);
+}
+
+/// I4: only what no read of the run has shown comes into question.
+pub async fn what_a_run_did_not_see_is_unseen(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let samples = |ids: &[i64]| ids.iter().map(|id| Sample { id: *id, modified: 1, values: &[] }).collect::<Vec<_>>();
+    let first = mapped(&scene.plan, stores.token().await, &samples(&[1, 2, 3, 4]));
+    stores.records.commit(&first, &scene.step(None, 4), &scene.lease).await.expect("the commit");
+    let start = stores.token().await;
+    assert_eq!(stores.deletions.control(deal(), start).await.expect("an answer"), None);
+    let second = mapped(&scene.plan, stores.token().await, &samples(&[2]));
+    stores.records.commit(&second, &scene.step(None, 1), &scene.lease).await.expect("the commit");
+    let unseen = stores.deletions.unseen(deal(), start, Cursor::START, 10).await.expect("an answer");
+    assert_eq!(numbers(&unseen), [1, 3, 4]);
+    let after = stores.deletions.unseen(deal(), start, Cursor::after(1), 1).await.expect("an answer");
+    assert_eq!(numbers(&after), [3]);
+    assert_eq!(stores.deletions.control(deal(), start).await.expect("an answer"), Some(id(2)));
+    assert_eq!(stores.deletions.live(deal()).await.expect("an answer"), 4);
+}
+
+/// I5.
+pub async fn a_buried_record_stays_buried_until_a_later_read(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    assert_eq!(scene.title(stores.token().await, 1, "a").await, (1, 0, vec![]));
+    let stale = stores.token().await;
+    let evidence = stores.token().await;
+    let buried = stores.deletions.bury(deal(), &[id(7)], evidence, &scene.lease).await.expect("buried");
+    assert_eq!(numbers(&buried), [7]);
+    assert_eq!(stores.deletions.live(deal()).await.expect("an answer"), 0);
+    assert_eq!(scene.title(stale, 9, "stale").await, (0, 0, vec![]), "a stale read revives nothing");
+    assert_eq!(scene.title(stores.token().await, 1, "restored").await, (1, 0, vec![]));
+    assert_eq!(stores.deletions.live(deal()).await.expect("an answer"), 1);
+}
+
+/// I4: evidence is as old as its request.
+pub async fn a_record_that_was_stored_after_the_evidence_was_asked_for_is_not_buried(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let evidence = stores.token().await;
+    assert_eq!(scene.title(stores.token().await, 1, "restored meanwhile").await, (1, 0, vec![]));
+    let buried = stores.deletions.bury(deal(), &[id(7)], evidence, &scene.lease).await.expect("an answer");
+    assert_eq!(numbers(&buried), Vec::<i64>::new());
+    assert_eq!(stores.deletions.live(deal()).await.expect("an answer"), 1);
 }
 
 /// A fixed instant of the portal's clock.

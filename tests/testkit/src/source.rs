@@ -1,13 +1,13 @@
 //! A portal in memory: records by id, pages of 50, and faults on order.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::SourceError;
 use b24sync_domain::field::FieldDescription;
-use b24sync_domain::ports::{CrmSource, ListQuery, News, NewsQuery, ReadOrder};
+use b24sync_domain::ports::{CrmSource, Evidence, ListQuery, News, NewsQuery, ReadOrder};
 use b24sync_domain::progress::{Cursor, PAGE_SIZE, Window};
 use b24sync_domain::record::{Layout, RecordBatch, RecordBatchBuilder};
 use chrono::Utc;
@@ -29,6 +29,12 @@ struct State {
     records: BTreeMap<i64, FakeRecord>,
     clock: i64,
     pages_per_answer: usize,
+    /// Records that the user may not read: left out of listings, refused by id.
+    hidden: HashSet<i64>,
+    /// Records that listings leave out although they can be read by id.
+    omitted: HashSet<i64>,
+    /// The entity is gone: listings are empty, and nothing is found by id.
+    type_removed: bool,
     failures: VecDeque<Option<SourceError>>,
     requests: u64,
     on_list: Option<Box<dyn FnMut(u64) + Send>>,
@@ -40,7 +46,8 @@ impl State {
             Window::Everything => true,
             Window::ModifiedSince(since) => portal_time(record.modified).with_timezone(&Utc) >= since,
         };
-        let above = self.records.range(cursor.get() + 1..).filter(|(_, record)| wanted(record));
+        let shown = |id: &i64| !self.type_removed && !self.hidden.contains(id) && !self.omitted.contains(id);
+        let above = self.records.range(cursor.get() + 1..).filter(|(id, record)| shown(id) && wanted(record));
         above.take(limit).map(|(number, record)| (*number, record.clone())).collect()
     }
 }
@@ -68,6 +75,21 @@ impl FakeSource {
     /// Removes a record.
     pub fn remove(&self, id: i64) {
         self.state().records.remove(&id);
+    }
+
+    /// Takes the right to read these records away.
+    pub fn hide(&self, ids: impl IntoIterator<Item = i64>) {
+        self.state().hidden.extend(ids);
+    }
+
+    /// Makes listings leave these records out.
+    pub fn omit(&self, ids: impl IntoIterator<Item = i64>) {
+        self.state().omitted.extend(ids);
+    }
+
+    /// Removes the whole entity, or brings it back.
+    pub fn remove_type(&self, removed: bool) {
+        self.state().type_removed = removed;
     }
 
     /// Adds a field.
@@ -184,6 +206,27 @@ impl CrmSource for FakeSource {
             ids.iter().filter_map(|id| state.records.get(&id.get()).map(|record| (id.get(), record.clone()))).collect();
         found.sort_by_key(|(number, _)| *number);
         Ok(Self::render(&state, entity, layout, read, &found, false))
+    }
+
+    async fn evidence(
+        &self,
+        _entity: EntityType,
+        ids: &[RecordId],
+        control: RecordId,
+        order: &Arc<dyn ReadOrder>,
+    ) -> Result<Evidence, SourceError> {
+        let read = order.next().await.map_err(SourceError::ReadOrder)?;
+        let state = self.state();
+        let exists = |id: &RecordId| !state.type_removed && state.records.contains_key(&id.get());
+        let readable = |id: &RecordId| exists(id) && !state.hidden.contains(&id.get());
+        let ids_where = |wanted: &dyn Fn(&RecordId) -> bool| ids.iter().copied().filter(wanted).collect();
+        Ok(Evidence {
+            read,
+            control_found: readable(&control),
+            found: ids_where(&|id| readable(id)),
+            missing: ids_where(&|id| !exists(id)),
+            denied: ids_where(&|id| exists(id) && !readable(id)),
+        })
     }
 
     async fn count(&self, _entity: EntityType) -> Result<Option<u64>, SourceError> {

@@ -13,8 +13,8 @@ use b24sync_domain::mapping::cells::ColumnData;
 use b24sync_domain::mapping::rows::{ContentHash, MappedBatch, Rejection, RowBatch};
 use b24sync_domain::mapping::schema::{ActualType, KnownTable, SchemaPlan, StoredField, TableShape};
 use b24sync_domain::ports::{
-    Commit, EntityOverview, LeaseStore, LoggedRun, Quarantined, ReadOrder, RecordStore, RunLog, Standing, StatusStore,
-    Step,
+    Commit, DeletionStore, EntityOverview, LeaseStore, LoggedRun, Quarantined, ReadOrder, RecordStore, RunLog,
+    Standing, StatusStore, Step,
 };
 use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::record::ReadToken;
@@ -30,7 +30,8 @@ struct ItemState {
     read: i64,
     write: i64,
     modified: Option<DateTime<Utc>>,
-    hash: ContentHash,
+    hash: Option<ContentHash>,
+    deleted: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -139,7 +140,7 @@ impl State {
             (Some(stored), Some(new)) => new >= stored,
             _ => true,
         };
-        read > stored.read && (read > stored.write || not_back)
+        read > stored.read && (read > stored.write || (!stored.deleted && not_back))
     }
 
     fn stand(&mut self, run: &Run, watermark: DateTime<Utc>) {
@@ -179,9 +180,11 @@ impl State {
                 continue;
             }
             let hash = rows.hashes[position];
-            let equal = self.items.get(&key).is_some_and(|stored| stored.hash == hash) && self.rows.contains_key(&key);
+            let equal =
+                self.items.get(&key).is_some_and(|stored| stored.hash == Some(hash)) && self.rows.contains_key(&key);
             let write = self.draw();
-            self.items.insert(key, ItemState { read: rows.read.0, write, modified, hash });
+            let state = ItemState { read: rows.read.0, write, modified, hash: Some(hash), deleted: false };
+            self.items.insert(key, state);
             self.quarantine.remove(&key);
             if equal {
                 commit.unchanged += 1;
@@ -284,6 +287,65 @@ impl RecordStore for FakeStore {
         row.run.processed += step.processed;
         row.run.quarantined += quarantined;
         Ok(commit)
+    }
+}
+
+#[async_trait]
+impl DeletionStore for FakeStore {
+    async fn unseen(
+        &self,
+        entity: EntityType,
+        since: ReadToken,
+        after: Cursor,
+        limit: u32,
+    ) -> Result<Vec<RecordId>, StoreError> {
+        let state = self.state();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let live = state.items.iter().filter(|((of, _), item)| *of == entity && !item.deleted && item.read < since.0);
+        let quarantined = |id: i64| state.quarantine.contains_key(&(entity, id));
+        let mut ids: Vec<i64> =
+            live.map(|((_, id), _)| *id).filter(|id| *id > after.get() && !quarantined(*id)).collect();
+        ids.sort_unstable();
+        Ok(ids.into_iter().take(limit).map(crate::build::id).collect())
+    }
+
+    async fn control(&self, entity: EntityType, since: ReadToken) -> Result<Option<RecordId>, StoreError> {
+        let state = self.state();
+        let seen = state.items.iter().find(|((of, _), item)| *of == entity && !item.deleted && item.read >= since.0);
+        Ok(seen.map(|((_, id), _)| crate::build::id(*id)))
+    }
+
+    async fn live(&self, entity: EntityType) -> Result<u64, StoreError> {
+        let live = self.state().items.iter().filter(|((of, _), item)| *of == entity && !item.deleted).count();
+        Ok(u64::try_from(live).unwrap_or(u64::MAX))
+    }
+
+    async fn bury(
+        &self,
+        entity: EntityType,
+        ids: &[RecordId],
+        read: ReadToken,
+        lease: &Lease,
+    ) -> Result<Vec<RecordId>, StoreError> {
+        let mut state = self.state();
+        state.fence(lease)?;
+        let mut buried = Vec::new();
+        for id in ids {
+            let key = (entity, id.get());
+            let stands = state
+                .items
+                .get(&key)
+                .is_some_and(|stored| !(read.0 > stored.read && (read.0 > stored.write || stored.deleted)));
+            if stands {
+                continue;
+            }
+            let write = state.draw();
+            state.items.insert(key, ItemState { read: read.0, write, modified: None, hash: None, deleted: true });
+            state.rows.remove(&key);
+            state.quarantine.remove(&key);
+            buried.push(*id);
+        }
+        Ok(buried)
     }
 }
 

@@ -4,6 +4,7 @@
 mod by_ids;
 mod count;
 mod describe;
+mod evidence;
 mod gauge;
 mod keyset;
 mod listing;
@@ -14,6 +15,7 @@ mod probe;
 pub(crate) use by_ids::ByIds;
 pub(crate) use count::Count;
 pub(crate) use describe::Describe;
+pub(crate) use evidence::ReadEvidence;
 pub(crate) use gauge::Gauge;
 pub(crate) use keyset::Keyset;
 pub(crate) use listing::Listing;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod commit;
+mod deletions;
 mod dictionary;
 mod ensure;
 mod known;

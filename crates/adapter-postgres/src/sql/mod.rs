@@ -8,6 +8,7 @@ pub(crate) mod access;
 pub(crate) mod arrays;
 pub(crate) mod catalog;
 pub(crate) mod ddl;
+pub(crate) mod deletions;
 pub(crate) mod guard;
 pub(crate) mod upsert;
 

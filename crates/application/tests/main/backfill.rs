@@ -100,7 +100,7 @@ async fn a_listing_that_ends_without_an_empty_page_is_not_complete() {
     ports.source = std::sync::Arc::new(source);
     let stop = &stage.stop;
     let timestamps = TimestampStyle::Timestamp;
-    let error = b24sync_application::backfill::backfill(&ports, deal(), timestamps, stop).await.unwrap_err();
+    let error = b24sync_application::backfill::backfill(&ports, deal(), timestamps, None, stop).await.unwrap_err();
     assert!(b24sync_domain::error::Chain(&error).to_string().ends_with("ended without an empty last page"));
     assert_eq!(stage.store.watermark(deal()), None);
 }

@@ -42,6 +42,7 @@ impl Stage {
             source: Arc::new(self.portal.clone()),
             order: Arc::<FakeStore>::clone(&self.store),
             records: Arc::<FakeStore>::clone(&self.store),
+            deletions: Arc::<FakeStore>::clone(&self.store),
             runs: Arc::<FakeStore>::clone(&self.store),
             leases: Arc::<FakeStore>::clone(&self.store),
             instances: Arc::<NamedInstance>::clone(&self.instance),
@@ -50,7 +51,7 @@ impl Stage {
     }
 
     pub(crate) async fn sync(&self) -> Result<RunSummary, SyncError> {
-        backfill(&self.ports(), deal(), TimestampStyle::Timestamp, &self.stop).await
+        backfill(&self.ports(), deal(), TimestampStyle::Timestamp, None, &self.stop).await
     }
 
     /// The error's chain, of a sync that has to fail.

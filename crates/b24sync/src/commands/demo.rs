@@ -89,7 +89,7 @@ async fn show(
     output.say("\nA full sync, within the limits of an ordinary cloud plan (2 requests a second):");
     let mut summaries = Vec::new();
     for entity in EntityType::all() {
-        let summary = backfill(&ports, entity, TimestampStyle::Timestamp, stop).await?;
+        let summary = backfill(&ports, entity, TimestampStyle::Timestamp, None, stop).await?;
         if summary.status == RunStatus::Cancelled {
             return Ok(ExitCode::FAILURE);
         }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use b24sync_application::backfill::backfill;
 use b24sync_application::incremental::incremental;
 use b24sync_domain::entity::EntityType;
-use b24sync_domain::run::{RunKind, RunStatus, RunSummary};
+use b24sync_domain::mapping::TimestampStyle;
+use b24sync_domain::run::{RunId, RunKind, RunStatus, RunSummary};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,7 @@ pub struct Summary {
     status: &'static str,
     records_processed: u64,
     rows_written: u64,
+    rows_deleted: u64,
     quarantined: u64,
     resumed: bool,
 }
@@ -40,6 +42,7 @@ impl From<&RunSummary> for Summary {
             status: summary.status.as_str(),
             records_processed: summary.processed,
             rows_written: summary.written,
+            rows_deleted: summary.deleted,
             quarantined: summary.quarantined,
             resumed: summary.resumed,
         }
@@ -65,8 +68,12 @@ pub async fn run(args: SyncArgs, output: Output) -> Result<ExitCode, Failure> {
         Database::open_migrated(&database_settings, output).await?
     };
     let ports = database.ports(source, Arc::new(ProgressDisplay::new(output)));
-    let kind = if args.incremental { RunKind::Incremental } else { RunKind::Full };
-    let result = sync_all(&ports, &entities, kind, database_settings.timestamps, &stop, output).await;
+    let how = How {
+        kind: if args.incremental { RunKind::Incremental } else { RunKind::Full },
+        confirmed: args.confirm_deletes.map(RunId),
+        timestamps: database_settings.timestamps,
+    };
+    let result = sync_all(&ports, &entities, how, &stop, output).await;
     database.close(output).await;
     result
 }
@@ -78,20 +85,28 @@ fn entities(args: &SyncArgs) -> Result<Vec<EntityType>, Failure> {
     Ok(args.entities.iter().map(|name| name.parse()).collect::<Result<_, _>>()?)
 }
 
+/// How entities are synced.
+#[derive(Debug, Clone, Copy)]
+struct How {
+    kind: RunKind,
+    /// The run whose deletions an operator has confirmed.
+    confirmed: Option<RunId>,
+    timestamps: TimestampStyle,
+}
+
 async fn sync_all(
     ports: &b24sync_application::Ports,
     entities: &[EntityType],
-    kind: RunKind,
-    timestamps: b24sync_domain::mapping::TimestampStyle,
+    how: How,
     stop: &CancellationToken,
     output: Output,
 ) -> Result<ExitCode, Failure> {
     let mut summaries = Vec::new();
     let mut failure = None;
     for entity in entities {
-        let result = match kind {
-            RunKind::Incremental => incremental(ports, *entity, timestamps, stop).await,
-            RunKind::Full | RunKind::Webhook => backfill(ports, *entity, timestamps, stop).await,
+        let result = match how.kind {
+            RunKind::Incremental => incremental(ports, *entity, how.timestamps, stop).await,
+            RunKind::Full | RunKind::Webhook => backfill(ports, *entity, how.timestamps, how.confirmed, stop).await,
         };
         match result {
             Ok(summary) => {
@@ -133,7 +148,8 @@ fn print(summaries: &[RunSummary], output: Output) {
 }
 
 /// Header of the table of summaries.
-pub const HEADER: &[&str] = &["entity", "run", "type", "status", "records", "rows written", "quarantine"];
+pub const HEADER: &[&str] =
+    &["entity", "run", "type", "status", "records", "rows written", "rows deleted", "quarantine"];
 
 /// A row of the table of summaries.
 pub fn row(summary: &RunSummary) -> Vec<String> {
@@ -145,6 +161,7 @@ pub fn row(summary: &RunSummary) -> Vec<String> {
         summary.status.as_str().to_owned(),
         number(summary.processed),
         number(summary.written),
+        number(summary.deleted),
         number(summary.quarantined),
     ]
 }

@@ -53,6 +53,24 @@ pub struct News {
     pub created: RecordBatch,
 }
 
+/// Records asked for one by one at most in one request for evidence: 50 commands, one of them for the control record.
+pub const MAX_EVIDENCE: usize = 49;
+
+/// What reading records by their ids, one by one, said about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// Drawn before the request was sent.
+    pub read: ReadToken,
+    /// Whether the control record was found: only then do the others' answers mean anything.
+    pub control_found: bool,
+    /// Records that are there.
+    pub found: Vec<RecordId>,
+    /// Records that the portal says it does not have.
+    pub missing: Vec<RecordId>,
+    /// Records that the user may not read: not deleted.
+    pub denied: Vec<RecordId>,
+}
+
 /// Reads a Bitrix24 portal. Transient failures are retried inside; what comes out is final for the call.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -79,6 +97,17 @@ pub trait CrmSource: Send + Sync {
         ids: &[RecordId],
         order: &Arc<dyn ReadOrder>,
     ) -> Result<RecordBatch, SourceError>;
+
+    /// Reads each of these records, at most [`MAX_EVIDENCE`], and `control`, which is known to exist, by its id. MUST
+    /// report a record as missing only when the portal says in so many words that it has none (Bitrix24 REST 9.5:
+    /// "not found" is also what it says of a type that is gone, hence the control record).
+    async fn evidence(
+        &self,
+        entity: EntityType,
+        ids: &[RecordId],
+        control: RecordId,
+        order: &Arc<dyn ReadOrder>,
+    ) -> Result<Evidence, SourceError>;
 
     /// About how many records there are, for showing progress; `None` when the portal does not say.
     async fn count(&self, entity: EntityType) -> Result<Option<u64>, SourceError>;
@@ -137,6 +166,38 @@ pub trait RecordStore: Send + Sync {
     /// progress: all in one transaction; idempotent. MUST keep a row that comes from a later read. MUST NOT write a row
     /// whose content is equal. MUST fail with [`StoreError::LeaseLost`] on a stale lease.
     async fn commit(&self, batch: &MappedBatch, step: &Step, lease: &Lease) -> Result<Commit, StoreError>;
+}
+
+/// Takes deleted records out of the replica.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait DeletionStore: Send + Sync {
+    /// Live records that no read since `since` has seen, above `after`, ascending by id; rows of an adopted table that
+    /// were never read are among them.
+    async fn unseen(
+        &self,
+        entity: EntityType,
+        since: ReadToken,
+        after: Cursor,
+        limit: u32,
+    ) -> Result<Vec<RecordId>, StoreError>;
+
+    /// A live record that a read since `since` has seen, if there is one.
+    async fn control(&self, entity: EntityType, since: ReadToken) -> Result<Option<RecordId>, StoreError>;
+
+    /// How many live records there are.
+    async fn live(&self, entity: EntityType) -> Result<u64, StoreError>;
+
+    /// Leaves tombstones for these records and deletes their rows, in one transaction. Returns those that were buried:
+    /// MUST leave out a record whose stored version was written after `read` was drawn. MUST fail with
+    /// [`StoreError::LeaseLost`] on a stale lease.
+    async fn bury(
+        &self,
+        entity: EntityType,
+        ids: &[RecordId],
+        read: ReadToken,
+        lease: &Lease,
+    ) -> Result<Vec<RecordId>, StoreError>;
 }
 
 /// A row of the run log.

@@ -4,6 +4,7 @@
 mod arrows;
 mod bad_input;
 mod compare;
+mod deletions;
 mod demo;
 mod faults;
 mod full_sync;

@@ -1,0 +1,53 @@
+//! Statements about records that are gone.
+
+use b24sync_domain::entity::RecordId;
+use diesel::sql_types::{Array, BigInt, SmallInt};
+
+use super::arrays::IdArray;
+use super::{Sql, Table, sql};
+
+/// Live records that no read since `since` has seen, and rows that no read has ever seen; not those that such a read
+/// has put into quarantine.
+pub(crate) fn unseen(table: Table<'_>, entity: i16, since: i64, after: i64, limit: i64) -> Sql<'_, (BigInt,)> {
+    sql("with e as (select ")
+        .bind::<SmallInt, _>(entity)
+        .text("::smallint as entity, ")
+        .bind::<BigInt, _>(since)
+        .text("::bigint as since, ")
+        .bind::<BigInt, _>(after)
+        .text("::bigint as after),\nr as (select case when t.bitrix_id ~ '^[1-9][0-9]{0,17}$' then t.bitrix_id::bigint end as id from ")
+        .table(table)
+        .text(" as t)\nselect u.id from (\n  select i.item_id as id from b24sync.item_state i, e where i.entity = e.entity and i.deleted_at is null and i.read_seq < e.since and i.item_id > e.after\n  union\n  select r.id from r, e where r.id > e.after and not exists (select from b24sync.item_state i where i.entity = e.entity and i.item_id = r.id)\n) u, e\nwhere not exists (select from b24sync.quarantine q where q.entity = e.entity and q.item_id = u.id and q.read_seq >= e.since)\norder by u.id limit ")
+        .bind::<BigInt, _>(limit)
+        .rows()
+}
+
+/// Tombstones for records that a by-id read did not find (CORRECTNESS 4.1); the ids of those that got one.
+pub(crate) fn tombstones(entity: i16, read: i64, ids: &[RecordId]) -> Sql<'_, (BigInt,)> {
+    sql("insert into b24sync.item_state as s (entity, item_id, read_seq, write_seq, deleted_at)\nselect ")
+        .bind::<SmallInt, _>(entity)
+        .text(", id, ")
+        .bind::<BigInt, _>(read)
+        .text(", nextval('b24sync.read_order'), clock_timestamp() from unnest(")
+        .bind::<Array<BigInt>, _>(IdArray(ids))
+        .text("::bigint[]) as t(id) order by id\non conflict (entity, item_id) do update\n  set read_seq = excluded.read_seq, write_seq = nextval('b24sync.read_order'),\n      modified = null, hash = null, deleted_at = coalesce(s.deleted_at, excluded.deleted_at)\nwhere excluded.read_seq > s.read_seq and (excluded.read_seq > s.write_seq or s.deleted_at is not null)\nreturning s.item_id")
+        .rows()
+}
+
+/// Deletes the rows of these records.
+pub(crate) fn delete_rows<'a>(table: Table<'a>, ids: &'a [RecordId]) -> Sql<'a> {
+    sql("delete from ")
+        .table(table)
+        .text(" as t using unnest(")
+        .bind::<Array<BigInt>, _>(IdArray(ids))
+        .text("::bigint[]) as u(id) where t.bitrix_id = u.id::text")
+}
+
+/// A record that is gone cannot be stored any better later.
+pub(crate) fn leave_quarantine(entity: i16, ids: &[RecordId]) -> Sql<'_> {
+    sql("delete from b24sync.quarantine where entity = ")
+        .bind::<SmallInt, _>(entity)
+        .text(" and item_id = any(")
+        .bind::<Array<BigInt>, _>(IdArray(ids))
+        .text(")")
+}

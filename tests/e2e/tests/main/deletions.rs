@@ -1,0 +1,108 @@
+//! I4: deletions arrive, and a portal that lies costs no row.
+
+use b24sync_portal_emulator::{Counts, Dialect, Entity, Fault, FaultPlan, PortalConfig};
+
+use crate::compare::differences;
+use crate::stage::{Finished, Stage, finish};
+
+async fn synced(deals: u64) -> Stage {
+    let config = PortalConfig { counts: Counts::deals(deals), user_fields: 3, ..PortalConfig::default() };
+    let stage = Stage::new(config).await;
+    stage.run(&["sync", "deal"]).await.expect_success();
+    stage
+}
+
+async fn rows(stage: &Stage) -> i64 {
+    stage.client().await.query_one("select count(*) from crm_deals", &[]).await.unwrap().get(0)
+}
+
+fn deleted(finished: &Finished) -> u64 {
+    let summaries: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    summaries[0]["rows_deleted"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn deleted_records_lose_their_rows_and_restored_ones_get_them_back() {
+    for (api, dialect) in [("item", Dialect::Item), ("classic", Dialect::Classic)] {
+        let stage = Stage::new(PortalConfig::default()).await;
+        let sync = || {
+            let mut command = stage.command(&["sync", "--all", "--output", "json"]);
+            command.env("BITRIX_CRM_API", api);
+            command
+        };
+        finish(sync()).await.expect_success();
+        let mut gone = Vec::new();
+        for entity in [Entity::Deal, Entity::Lead, Entity::Contact, Entity::Company] {
+            for id in stage.portal().ids(entity).into_iter().step_by(9) {
+                stage.portal().delete(entity, id);
+                gone.push((entity, id));
+            }
+        }
+        finish(sync()).await.expect_success();
+        let found = differences(stage.portal(), &stage.client().await, dialect).await;
+        assert!(found.is_empty(), "{api}: {:#?}", &found[..found.len().min(10)]);
+        for (entity, id) in gone.into_iter().step_by(3) {
+            stage.portal().restore(entity, id);
+        }
+        finish(sync()).await.expect_success();
+        let found = differences(stage.portal(), &stage.client().await, dialect).await;
+        assert!(found.is_empty(), "{api}: {:#?}", &found[..found.len().min(10)]);
+    }
+}
+
+#[tokio::test]
+async fn rights_that_shrink_cost_no_row() {
+    for share in [2, 50, 198] {
+        let stage = synced(200).await;
+        let ids: Vec<i64> = stage.portal().ids(Entity::Deal).into_iter().take(share).collect();
+        stage.portal().hide(Entity::Deal, &ids);
+        let finished = stage.run(&["sync", "deal", "--output", "json"]).await.expect_success();
+        assert_eq!((deleted(&finished), rows(&stage).await), (0, 200), "{share} records hidden");
+    }
+}
+
+#[tokio::test]
+async fn rights_or_a_type_that_are_gone_cost_no_row_and_the_run_says_why() {
+    let stage = synced(200).await;
+    stage.portal().hide_all(Entity::Deal);
+    let finished = stage.run(&["sync", "deal"]).await;
+    assert_eq!(finished.code, Some(1));
+    assert!(finished.stderr.contains("nothing was deleted"), "{}", finished.stderr);
+    assert_eq!(rows(&stage).await, 200);
+    stage.portal().unhide(Entity::Deal);
+    stage.portal().remove_entity_type(Entity::Deal, true);
+    assert_eq!(stage.run(&["sync", "deal"]).await.code, Some(1));
+    assert_eq!(rows(&stage).await, 200);
+    let status = "select status from sync_logs order by id desc limit 1";
+    assert_eq!(stage.client().await.query_one(status, &[]).await.unwrap().get::<_, String>(0), "failed");
+}
+
+#[tokio::test]
+async fn spoilt_answers_cost_no_row() {
+    let stage = synced(500).await;
+    stage.portal().set_faults(FaultPlan::every(2, Fault::ShortPage));
+    stage.run(&["sync", "deal"]).await;
+    assert_eq!(rows(&stage).await, 500);
+    stage
+        .portal()
+        .set_faults(FaultPlan::every(3, Fault::BatchPartialError { code: "INTERNAL_SERVER_ERROR".to_owned() }));
+    stage.run(&["sync", "deal"]).await;
+    assert_eq!(rows(&stage).await, 500);
+    stage.portal().set_faults(FaultPlan::always(Fault::HtmlWith200));
+    assert_eq!(stage.run(&["sync", "deal"]).await.code, Some(1));
+    assert_eq!(rows(&stage).await, 500);
+}
+
+#[tokio::test]
+async fn a_mass_deletion_waits_until_an_operator_confirms_the_run() {
+    let stage = synced(300).await;
+    for id in stage.portal().ids(Entity::Deal).into_iter().take(60) {
+        stage.portal().delete(Entity::Deal, id);
+    }
+    let finished = stage.run(&["sync", "deal"]).await;
+    assert_eq!((finished.code, rows(&stage).await), (Some(1), 300));
+    assert!(finished.stderr.contains("--confirm-deletes"), "{}", finished.stderr);
+    let run = finished.stderr.split("run ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    let finished = stage.run(&["sync", "deal", "--confirm-deletes", &run, "--output", "json"]).await.expect_success();
+    assert_eq!((deleted(&finished), rows(&stage).await), (60, 240));
+}
