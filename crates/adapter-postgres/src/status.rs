@@ -3,8 +3,10 @@
 use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::StoreError;
-use b24sync_domain::mapping::rows::Rejection;
+use b24sync_domain::mapping::rows::{ContentHash, Rejection};
 use b24sync_domain::ports::{EntityOverview, Quarantined, StatusStore};
+use b24sync_domain::progress::Cursor;
+use b24sync_domain::reconcile::Fingerprint;
 use b24sync_domain::settings::EntitySettings;
 use chrono::{DateTime, Utc};
 use diesel::dsl::count_star;
@@ -16,7 +18,7 @@ use crate::connection::Connection;
 use crate::error::Trouble;
 use crate::runs::{Logged, LoggedColumns, logged_columns, logged_run};
 use crate::schema::{entity_progress, quarantine};
-use crate::sql::{catalog, sql};
+use crate::sql::{catalog, fingerprints, sql};
 use crate::store::PgStore;
 use crate::transaction::retrying;
 
@@ -41,6 +43,36 @@ impl StatusStore for PgStore {
         })
         .await
     }
+
+    async fn fingerprints(
+        &self,
+        entity: EntityType,
+        after: Cursor,
+        up_to: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Vec<Fingerprint>, StoreError> {
+        retrying("comparing the replica", || async {
+            let mut connection = self.connections().lend().await?;
+            let relation = catalog::relation(&mut connection, self.table(entity)).await?;
+            let table = relation.map(|_| self.table(entity));
+            let statement = fingerprints::range(
+                table,
+                entity.type_id(),
+                after.get(),
+                up_to.map_or(i64::MAX, Cursor::get),
+                i64::from(limit),
+            );
+            let rows: Vec<(i64, Option<Vec<u8>>, bool, bool)> = connection.load_rows(statement).await?;
+            Ok(rows.into_iter().filter_map(fingerprint).collect())
+        })
+        .await
+    }
+}
+
+fn fingerprint(row: (i64, Option<Vec<u8>>, bool, bool)) -> Option<Fingerprint> {
+    let (id, hash, has_row, quarantined) = row;
+    let hash = hash.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()).map(ContentHash);
+    Some(Fingerprint { id: RecordId::new(id)?, hash, has_row, quarantined })
 }
 
 async fn overview(connection: &mut Connection, store: &PgStore, entity: EntityType) -> Result<EntityOverview, Trouble> {

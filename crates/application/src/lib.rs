@@ -7,6 +7,7 @@
 //! - [`backfill`]: read every record of an entity, resumable from its cursor.
 //! - [`incremental`]: read what changed since the watermark, and what is new.
 //! - [`status`]: answers about the replica.
+//! - [`verify`]: portal against replica, read-only.
 //!
 //! May use the domain and tokio; knows no HTTP and no SQL.
 
@@ -18,6 +19,7 @@ mod pass;
 pub mod ports;
 pub mod schema;
 pub mod status;
+pub mod verify;
 
 pub use pass::OVERLAP;
 pub use ports::Ports;

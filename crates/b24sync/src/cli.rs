@@ -53,6 +53,9 @@ pub enum Command {
         after_help = "Examples:\n  b24sync sync deal\n  b24sync sync --all --incremental\n  b24sync sync --all --output json"
     )]
     Sync(SyncArgs),
+    /// Compares the portal with the tables, and changes nothing; exit code 3 when they differ.
+    #[command(after_help = "Examples:\n  b24sync verify deal\n  b24sync verify --all --output json")]
+    Verify(VerifyArgs),
     /// Shows how each entity's table stands.
     #[command(after_help = "Example:\n  b24sync status")]
     Status(StatusArgs),
@@ -160,6 +163,23 @@ pub struct SyncArgs {
     /// Do not create or update the service's own tables first.
     #[arg(long)]
     pub no_migrate: bool,
+    /// Database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Portal.
+    #[command(flatten)]
+    pub portal: PortalArgs,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Entities to compare: company, contact, lead, deal.
+    #[arg(required_unless_present = "all")]
+    pub entities: Vec<String>,
+    /// Compare every entity.
+    #[arg(long, conflicts_with = "entities")]
+    pub all: bool,
     /// Database.
     #[command(flatten)]
     pub database: DatabaseArgs,

@@ -54,6 +54,7 @@ async fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
         Command::Demo(args) => Box::pin(commands::demo::run(args, output)).await,
         Command::Migrate(args) => commands::migrate::run(args, output).await,
         Command::Sync(args) => Box::pin(commands::sync::run(args, output)).await,
+        Command::Verify(args) => Box::pin(commands::verify::run(args, output)).await,
         Command::Status(args) => commands::status::run(args, output).await,
         Command::Quarantine(args) => commands::quarantine::run(args, output).await,
         Command::Serve(args) => commands::serve::run(args, output).await,

@@ -13,7 +13,7 @@ use b24sync_application::Ports;
 use b24sync_application::ports::StatusPorts;
 use b24sync_application::status::StatusService;
 use b24sync_domain::error::{Chain, StoreError};
-use b24sync_domain::ports::{CrmSource, HealthQuery, PortalPacer, RunObserver};
+use b24sync_domain::ports::{CrmSource, HealthQuery, PortalPacer, RunObserver, StatusStore};
 use b24sync_embedded_postgres::{EmbeddedPostgres, Settings as EmbeddedSettings, Stop};
 use secrecy::ExposeSecret;
 
@@ -116,6 +116,11 @@ impl Database {
     /// Answers about the replica.
     pub fn status_service(&self) -> StatusService {
         StatusService::new(StatusPorts { status: Arc::new(self.store.clone()), runs: Arc::new(self.store.clone()) })
+    }
+
+    /// How the replica stands, record by record.
+    pub fn status_store(&self) -> Arc<dyn StatusStore> {
+        Arc::new(self.store.clone())
     }
 
     /// Ports for the HTTP interface.

@@ -17,6 +17,7 @@ use b24sync_domain::ports::{
     Standing, StatusStore, Step,
 };
 use b24sync_domain::progress::{Cursor, Watermark};
+use b24sync_domain::reconcile::Fingerprint;
 use b24sync_domain::record::ReadToken;
 use b24sync_domain::run::{Ending, Run, RunId, RunKind, RunStatus};
 use b24sync_domain::settings::EntitySettings;
@@ -530,6 +531,33 @@ impl StatusStore for FakeStore {
                 last_seen: DateTime::UNIX_EPOCH,
             })
             .collect())
+    }
+
+    async fn fingerprints(
+        &self,
+        entity: EntityType,
+        after: Cursor,
+        up_to: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Vec<Fingerprint>, StoreError> {
+        let state = self.state();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut prints: Vec<Fingerprint> = state
+            .items
+            .iter()
+            .filter(|((of, id), item)| {
+                *of == entity && !item.deleted && *id > after.get() && up_to.is_none_or(|up_to| *id <= up_to.get())
+            })
+            .map(|(key, item)| Fingerprint {
+                id: crate::build::id(key.1),
+                hash: item.hash,
+                has_row: state.rows.contains_key(key),
+                quarantined: state.quarantine.contains_key(key),
+            })
+            .collect();
+        prints.sort_by_key(|print| print.id);
+        prints.truncate(limit);
+        Ok(prints)
     }
 }
 

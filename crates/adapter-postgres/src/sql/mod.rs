@@ -9,6 +9,7 @@ pub(crate) mod arrays;
 pub(crate) mod catalog;
 pub(crate) mod ddl;
 pub(crate) mod deletions;
+pub(crate) mod fingerprints;
 pub(crate) mod guard;
 pub(crate) mod upsert;
 

@@ -6,3 +6,4 @@ mod deletions;
 mod holding;
 mod incremental;
 mod stage;
+mod verify;

@@ -7,3 +7,4 @@ pub mod quarantine;
 pub mod serve;
 pub mod status;
 pub mod sync;
+pub mod verify;

@@ -54,7 +54,7 @@ impl From<&RunSummary> for Summary {
 /// # Errors
 /// The first failure; entities before it are complete, and the failed one goes on from its cursor next time.
 pub async fn run(args: SyncArgs, output: Output) -> Result<ExitCode, Failure> {
-    let entities = entities(&args)?;
+    let entities = chosen_entities(args.all, &args.entities)?;
     let mut problems = Problems::default();
     let database_settings = DatabaseSettings::new(&args.database, &mut problems);
     let portal = PortalSettings::new(&args.portal, &mut problems);
@@ -78,11 +78,15 @@ pub async fn run(args: SyncArgs, output: Output) -> Result<ExitCode, Failure> {
     result
 }
 
-fn entities(args: &SyncArgs) -> Result<Vec<EntityType>, Failure> {
-    if args.all {
+/// The entities that were named, or all of them.
+///
+/// # Errors
+/// When a name is none of the catalogue's.
+pub fn chosen_entities(all: bool, names: &[String]) -> Result<Vec<EntityType>, Failure> {
+    if all {
         return Ok(EntityType::all().collect());
     }
-    Ok(args.entities.iter().map(|name| name.parse()).collect::<Result<_, _>>()?)
+    Ok(names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?)
 }
 
 /// How entities are synced.

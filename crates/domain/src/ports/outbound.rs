@@ -14,6 +14,7 @@ use crate::mapping::ColumnName;
 use crate::mapping::rows::{MappedBatch, Rejection};
 use crate::mapping::schema::{KnownTable, SchemaPlan};
 use crate::progress::{Cursor, Watermark, Window};
+use crate::reconcile::Fingerprint;
 use crate::record::{Layout, ReadToken, RecordBatch};
 use crate::run::{Ending, Run, RunId, RunKind, RunStatus};
 use crate::settings::EntitySettings;
@@ -324,6 +325,16 @@ pub trait StatusStore: Send + Sync {
 
     /// Records in quarantine, of one entity or of all, oldest first.
     async fn quarantine(&self, entity: Option<EntityType>, limit: u32) -> Result<Vec<Quarantined>, StoreError>;
+
+    /// What the replica has of the records above `after` and up to `up_to`, or of all above `after`, ascending by id; at
+    /// most `limit` of them. Rows that were never read by this program are among them, with an unknown hash.
+    async fn fingerprints(
+        &self,
+        entity: EntityType,
+        after: Cursor,
+        up_to: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Vec<Fingerprint>, StoreError>;
 }
 
 /// Importance of a request to the portal: the lower goes first when the budget is short.

@@ -1,6 +1,6 @@
-//! What people and programs read: status, migrate, completions.
+//! What people and programs read: status, verify, migrate, completions.
 
-use b24sync_portal_emulator::{Counts, PortalConfig};
+use b24sync_portal_emulator::{Counts, Entity, PortalConfig, Truth};
 
 use crate::stage::{Stage, finish, program};
 
@@ -71,4 +71,34 @@ async fn completions_are_made_without_any_settings() {
         let finished = finish(command).await.expect_success();
         assert!(finished.stdout.contains("quarantine"), "{shell}");
     }
+}
+
+#[tokio::test]
+async fn verify_finds_nothing_after_a_sync_and_names_what_changed_since() {
+    let stage = Stage::new(PortalConfig { poison: 1, ..PortalConfig::default() }).await;
+    stage.run(&["sync", "--all"]).await.expect_success();
+    let finished = stage.run(&["verify", "--all"]).await.expect_success();
+    assert!(finished.stdout.contains("quarantined"), "{}", finished.stdout);
+    let ids = stage.portal().ids(Entity::Deal);
+    stage.portal().edit(Entity::Deal, ids[5], [("TITLE", Truth::from("changed"))]);
+    stage.portal().delete(Entity::Deal, ids[7]);
+    let added = stage.portal().add(Entity::Deal, [("TITLE", Truth::from("added"))]);
+    let client = stage.client().await;
+    client.execute("delete from crm_deals where bitrix_id = $1", &[&ids[9].to_string()]).await.unwrap();
+    let finished = stage.run(&["verify", "deal", "--output", "json"]).await;
+    assert_eq!(finished.code, Some(3), "{}", finished.stderr);
+    let reports: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    let mut found: Vec<(i64, &str)> = reports[0]["differences"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| (line["id"].as_i64().unwrap(), line["kind"].as_str().unwrap()))
+        .filter(|(_, kind)| *kind != "quarantined")
+        .collect();
+    found.sort_unstable();
+    let mut expected = vec![(ids[5], "different"), (ids[7], "extra"), (ids[9], "missing"), (added, "missing")];
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    stage.run(&["sync", "deal"]).await.expect_success();
+    stage.run(&["verify", "deal"]).await.expect_success();
 }

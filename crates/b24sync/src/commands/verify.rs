@@ -1,0 +1,131 @@
+//! `b24sync verify`: portal against tables, read-only.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use b24sync_application::verify::{Comparison, verify};
+use b24sync_domain::entity::EntityType;
+use serde::Serialize;
+
+use crate::cli::VerifyArgs;
+use crate::commands::sync::chosen_entities;
+use crate::failure::Failure;
+use crate::lifecycle;
+use crate::output::{Output, grouped};
+use crate::progress::ProgressDisplay;
+use crate::settings::{DatabaseSettings, PortalSettings, Problems};
+use crate::wiring::{self, Database};
+
+/// Exit code when portal and tables differ.
+const DIFFERENT: u8 = 3;
+
+/// Differences that are shown to a person for each entity.
+const SHOWN: usize = 20;
+
+#[derive(Debug, Serialize)]
+struct Report {
+    entity: &'static str,
+    records: u64,
+    equal: u64,
+    missing: u64,
+    extra: u64,
+    different: u64,
+    quarantined: u64,
+    differences: Vec<Line>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    id: i64,
+    kind: &'static str,
+    likely_cause: &'static str,
+}
+
+impl Report {
+    fn new(entity: EntityType, comparison: &Comparison) -> Report {
+        let lines = comparison.differences.iter().map(|difference| Line {
+            id: difference.id.get(),
+            kind: difference.kind.as_str(),
+            likely_cause: difference.kind.likely_cause(),
+        });
+        Report {
+            entity: entity.key(),
+            records: comparison.records,
+            equal: comparison.equal,
+            missing: comparison.missing,
+            extra: comparison.extra,
+            different: comparison.different,
+            quarantined: comparison.quarantined,
+            differences: lines.collect(),
+        }
+    }
+}
+
+/// Compares and prints; exit code 3 when there are differences.
+///
+/// # Errors
+/// When the portal or the database cannot be read.
+pub async fn run(args: VerifyArgs, output: Output) -> Result<ExitCode, Failure> {
+    let entities = chosen_entities(args.all, &args.entities)?;
+    let mut problems = Problems::default();
+    let settings = DatabaseSettings::new(&args.database, &mut problems);
+    let portal = PortalSettings::new(&args.portal, &mut problems);
+    let source = wiring::source(&portal, &mut problems);
+    problems.check()?;
+    let source = wiring::built(source)?;
+    let stop = lifecycle::stop_on_signals();
+    let database = Database::open(&settings, output).await?;
+    let ports = database.ports(source, Arc::new(ProgressDisplay::new(output)));
+    let status = database.status_store();
+    let mut comparisons = Vec::new();
+    let mut failure = None;
+    for entity in entities {
+        match verify(&ports, &*status, entity, settings.timestamps, &stop).await {
+            Ok(comparison) => comparisons.push((entity, comparison)),
+            Err(error) => {
+                failure = Some(Failure::from(error));
+                break;
+            }
+        }
+    }
+    database.close(output).await;
+    print(&comparisons, output);
+    match failure {
+        Some(failure) => Err(failure),
+        None if stop.is_cancelled() => {
+            output.note("stopped; what is shown is not everything");
+            Ok(ExitCode::FAILURE)
+        }
+        None if comparisons.iter().all(|(_, comparison)| comparison.is_equal()) => Ok(ExitCode::SUCCESS),
+        None => Ok(ExitCode::from(DIFFERENT)),
+    }
+}
+
+const HEADER: &[&str] = &["entity", "records", "equal", "missing", "extra", "different", "quarantine"];
+
+fn print(comparisons: &[(EntityType, Comparison)], output: Output) {
+    let reports: Vec<Report> =
+        comparisons.iter().map(|(entity, comparison)| Report::new(*entity, comparison)).collect();
+    output.result(&reports, HEADER, reports.iter().map(row).collect());
+    for report in &reports {
+        for line in report.differences.iter().take(SHOWN) {
+            output.say(&format!("{} {}: {} ({})", report.entity, line.id, line.kind, line.likely_cause));
+        }
+        if let Some(more) = report.differences.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            output.say(&format!("{}: {more} more; --output json lists up to 1,000", report.entity));
+        }
+    }
+}
+
+fn row(report: &Report) -> Vec<String> {
+    let number = |value: u64| grouped(i64::try_from(value).unwrap_or(i64::MAX));
+    vec![
+        report.entity.to_owned(),
+        number(report.records),
+        number(report.equal),
+        number(report.missing),
+        number(report.extra),
+        number(report.different),
+        number(report.quarantined),
+    ]
+}
