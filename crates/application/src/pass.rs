@@ -1,5 +1,7 @@
 //! What a full and an incremental pass have in common: one process's part in a run, from its lease to its end.
 
+use std::time::Duration;
+
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::{Chain, SyncError};
 use b24sync_domain::lease::Lease;
@@ -22,6 +24,9 @@ pub const OVERLAP: TimeDelta = TimeDelta::seconds(300);
 
 /// How often records whose reads overlapped with somebody else's are read again before the run gives up.
 const CONTEST_ROUNDS: usize = 5;
+
+/// How long a run that is to stop may finish what it is at.
+const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// One process's part in a run.
 pub(crate) struct Pass<'a> {
@@ -56,7 +61,13 @@ pub(crate) async fn run(
     under_lease(ports, entity, |lease| async move {
         let run = ports.runs.open(entity, kind, &lease).await.map_err(|source| SyncError::Store { entity, source })?;
         let mut pass = Pass { ports, entity, lease: &lease, stop, run, timestamps, written: 0, deleted: 0 };
-        let ended = match read(&mut pass).await {
+        let reading = tokio::select! {
+            biased;
+            reading = read(&mut pass) => reading,
+            // A call that waits for the portal's limits may wait for minutes.
+            () = stopped_for_long(stop) => Ok(Reading::Stopped),
+        };
+        let ended = match reading {
             Ok(Reading::Complete) => pass.complete().await,
             Ok(Reading::Stopped) => pass.cancel().await,
             Err(error) => Err(error),
@@ -67,6 +78,12 @@ pub(crate) async fn run(
         ended
     })
     .await
+}
+
+/// Ready some time after the run was asked to stop. What is dropped then was not committed, and is read again.
+async fn stopped_for_long(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(STOP_GRACE).await;
 }
 
 impl Pass<'_> {
@@ -110,7 +127,8 @@ impl Pass<'_> {
         let commit = commit.map_err(|source| self.store_failed(source))?;
         let refused = mapped.rejected.iter().chain(&commit.refused);
         for rejection in refused.clone() {
-            tracing::warn!(entity = %self.entity, record.id = %rejection.id, field = rejection.field, reason = rejection.reason, "a record cannot be stored");
+            // The summary counts them, and the quarantine lists them.
+            tracing::info!(entity = %self.entity, record.id = %rejection.id, field = rejection.field, reason = rejection.reason, "a record cannot be stored");
         }
         self.written += commit.written;
         self.run.quarantined += u64::try_from(refused.count()).unwrap_or(u64::MAX);

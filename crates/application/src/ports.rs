@@ -34,4 +34,8 @@ pub struct StatusPorts {
     pub status: Arc<dyn StatusStore>,
     /// The run log.
     pub runs: Arc<dyn RunLog>,
+    /// Leases.
+    pub leases: Arc<dyn LeaseStore>,
+    /// Who this process is, and who is gone.
+    pub instances: Arc<dyn Instances>,
 }

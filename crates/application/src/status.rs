@@ -5,8 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
+use b24sync_domain::lease::{Grant, Scope};
 use b24sync_domain::ports::{EntityOverview, Health, HealthQuery, LoggedRun, Quarantined, StatusQuery};
+use b24sync_domain::run::RunStatus;
 
+use crate::holding::LEASE_TTL;
 use crate::ports::StatusPorts;
 
 /// How long the database may take to answer before it counts as gone.
@@ -25,11 +28,42 @@ impl StatusService {
     }
 }
 
+impl StatusService {
+    /// Frees leases under which a run is marked as running although its process is certainly gone: they need not run
+    /// out first. Returns how many.
+    async fn free_leases_of_the_gone(&self, overview: &[EntityOverview]) -> Result<u64, StoreError> {
+        let running = |entity: &&EntityOverview| {
+            entity.last_run.as_ref().is_some_and(|run| run.status == RunStatus::Running.as_str())
+        };
+        let me = self.ports.instances.me();
+        let mut freed = 0;
+        for entity in overview.iter().filter(running) {
+            let scope = Scope(entity.entity);
+            let lease = match self.ports.leases.acquire(scope, &me, LEASE_TTL).await? {
+                Grant::Granted(lease) => Some(lease),
+                Grant::Held(held) if self.ports.instances.is_gone(&held.holder) => {
+                    self.ports.leases.take_over(scope, &me, &held, LEASE_TTL).await?
+                }
+                Grant::Held(_) => None,
+            };
+            if let Some(lease) = lease {
+                self.ports.leases.release(&lease).await?;
+                freed += 1;
+            }
+        }
+        Ok(freed)
+    }
+}
+
 #[async_trait]
 impl StatusQuery for StatusService {
     async fn overview(&self) -> Result<Vec<EntityOverview>, StoreError> {
-        self.ports.runs.close_abandoned().await?;
-        self.ports.status.overview().await
+        let mut overview = self.ports.status.overview().await?;
+        if self.free_leases_of_the_gone(&overview).await? > 0 || self.ports.runs.close_abandoned().await? > 0 {
+            self.ports.runs.close_abandoned().await?;
+            overview = self.ports.status.overview().await?;
+        }
+        Ok(overview)
     }
 
     async fn recent_runs(&self, limit: u32) -> Result<Vec<LoggedRun>, StoreError> {

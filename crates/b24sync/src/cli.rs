@@ -50,11 +50,15 @@ pub enum Command {
     Migrate(MigrateArgs),
     /// Copies entities from the portal into their tables; Ctrl-C stops cleanly, the next sync goes on from there.
     #[command(
+        override_usage = "b24sync sync [OPTIONS] <ENTITY>...\n       b24sync sync [OPTIONS] --all",
         after_help = "Examples:\n  b24sync sync deal\n  b24sync sync --all --incremental\n  b24sync sync --all --output json"
     )]
     Sync(SyncArgs),
     /// Compares the portal with the tables, and changes nothing; exit code 3 when they differ.
-    #[command(after_help = "Examples:\n  b24sync verify deal\n  b24sync verify --all --output json")]
+    #[command(
+        override_usage = "b24sync verify [OPTIONS] <ENTITY>...\n       b24sync verify [OPTIONS] --all",
+        after_help = "Examples:\n  b24sync verify deal\n  b24sync verify --all --output json"
+    )]
     Verify(VerifyArgs),
     /// Shows how each entity's table stands.
     #[command(after_help = "Example:\n  b24sync status")]
@@ -213,7 +217,7 @@ pub enum QuarantineCommand {
         /// Only this entity.
         entity: Option<String>,
         /// At most so many.
-        #[arg(long, default_value_t = 100)]
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         limit: u32,
         /// Database.
         #[command(flatten)]

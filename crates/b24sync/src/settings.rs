@@ -45,7 +45,10 @@ impl Problems {
         if self.0.is_empty() {
             return Ok(());
         }
-        Err(Failure::usage(self.0.join("\n"), "correct the settings above; `b24sync help` lists all of them"))
+        Err(Failure::usage(
+            self.0.join("\n"),
+            "correct the settings above; `b24sync help` and `b24sync sync --help` list all of them",
+        ))
     }
 
     fn parsed<T>(

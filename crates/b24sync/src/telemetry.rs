@@ -10,7 +10,7 @@ use crate::cli::{Cli, Command};
 pub fn install(cli: &Cli) {
     let level = match (cli.verbose, &cli.command) {
         (0, Command::Serve(_)) | (1, _) => "info",
-        (0, _) => "error",
+        (0, _) => "warn",
         (2, _) => "debug",
         _ => "trace",
     };

@@ -115,7 +115,12 @@ impl Database {
 
     /// Answers about the replica.
     pub fn status_service(&self) -> StatusService {
-        StatusService::new(StatusPorts { status: Arc::new(self.store.clone()), runs: Arc::new(self.store.clone()) })
+        StatusService::new(StatusPorts {
+            status: Arc::new(self.store.clone()),
+            runs: Arc::new(self.store.clone()),
+            leases: Arc::new(self.store.clone()),
+            instances: Arc::new(ThisProcess::new()),
+        })
     }
 
     /// How the replica stands, record by record.
@@ -277,7 +282,8 @@ async fn act(url: &DatabaseUrl, settings: &DatabaseSettings, output: Output) -> 
         output.good(&format!("applied {version}"));
     }
     for table in &report.adopted {
-        output.good(&format!("took over {}: {}", table.table, table.changes.join("; ")));
+        let changes = if table.changes.is_empty() { "as it is".to_owned() } else { table.changes.join("; ") };
+        output.good(&format!("took over {}: {changes}", table.table));
     }
     if report.applied.is_empty() && report.adopted.is_empty() {
         output.good("the database is up to date");

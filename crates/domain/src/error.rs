@@ -187,8 +187,11 @@ impl SourceError {
                 "this portal lacks the universal CRM methods; set BITRIX_CRM_API=classic"
             }
             SourceError::Moved { .. } => "put the portal's new address into BITRIX_WEBHOOK_URL",
-            SourceError::Unavailable { .. } | SourceError::Malformed { .. } | SourceError::Page { .. } => {
+            SourceError::Unavailable { .. } => {
                 "check BITRIX_WEBHOOK_URL and that this machine can reach the portal; run the sync again, it goes on where it stopped"
+            }
+            SourceError::Malformed { .. } | SourceError::Page { .. } => {
+                "the portal, or something between it and this machine, answered wrongly again and again; nothing of such answers is used: run the sync again later, it goes on where it stopped"
             }
             SourceError::Rejected { .. } => "see the portal's own words above",
             SourceError::ReadOrder(error) => error.advice(),
@@ -327,7 +330,7 @@ impl StoreError {
                 "records with longer values are in quarantine; drop the dependent view, run `alter table … alter column … type …`, create the view again"
             }
             StoreError::Inconsistent { .. } | StoreError::Database { .. } => {
-                "this looks like a fault of b24sync; please report it with the message above"
+                "if tables in the schema b24sync were changed by hand, drop that schema and run `b24sync migrate`: your crm_* tables stay and are taken over; else this looks like a fault of b24sync: please report it with the message above"
             }
         }
     }
@@ -356,7 +359,7 @@ pub enum SyncError {
         source: StoreError,
     },
     /// Another process is at it.
-    #[error("a sync of `{entity}` is already running (held by {holder})")]
+    #[error("a sync of `{entity}` is already running (held by {})", who(.holder))]
     AlreadyRunning {
         /// Whose sync.
         entity: EntityType,
@@ -401,6 +404,17 @@ pub enum SyncError {
         /// How many.
         count: usize,
     },
+}
+
+/// `process 4711 on host`, from the identity that processes give themselves, or that identity as it is.
+fn who(holder: &str) -> String {
+    let mut parts = holder.split('/');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(host), Some(pid), Some(_)) if pid.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("process {pid} on {host}")
+        }
+        _ => holder.to_owned(),
+    }
 }
 
 impl SyncError {

@@ -86,7 +86,14 @@ pub fn chosen_entities(all: bool, names: &[String]) -> Result<Vec<EntityType>, F
     if all {
         return Ok(EntityType::all().collect());
     }
-    Ok(names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?)
+    let mut entities = Vec::new();
+    for name in names {
+        let entity: EntityType = name.parse()?;
+        if !entities.contains(&entity) {
+            entities.push(entity);
+        }
+    }
+    Ok(entities)
 }
 
 /// How entities are synced.
@@ -145,8 +152,8 @@ fn print(summaries: &[RunSummary], output: Output) {
     output.result(&summaries.iter().map(Summary::from).collect::<Vec<_>>(), HEADER, rows);
     for summary in summaries.iter().filter(|summary| summary.quarantined > 0) {
         output.warn(&format!(
-            "{} records of {} could not be stored; `b24sync quarantine list {}` says why",
-            summary.quarantined, summary.entity, summary.entity
+            "records of {} that could not be stored: {}; `b24sync quarantine list {}` says why",
+            summary.entity, summary.quarantined, summary.entity
         ));
     }
 }

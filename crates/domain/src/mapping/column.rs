@@ -147,7 +147,7 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
-    /// The type of a new column for single values of this kind (the table of the seed's design, and SPEC section 5).
+    /// The type of a new column for single values of this kind (docs/field-mapping.md).
     pub fn for_field(kind: FieldKind, multiple: bool, timestamps: TimestampStyle) -> ColumnType {
         if multiple {
             return ColumnType::Jsonb;

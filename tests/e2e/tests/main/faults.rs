@@ -102,6 +102,33 @@ async fn ctrl_c_stops_cleanly_and_the_next_sync_goes_on() {
     assert!(found.is_empty(), "{:#?}", &found[..found.len().min(10)]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_that_waits_for_the_portals_limits_stops_when_asked_to() {
+    let config = PortalConfig { counts: Counts::deals(100), user_fields: 3, ..PortalConfig::default() };
+    let stage = Stage::new(config).await;
+    stage.portal().set_faults(FaultPlan::always(Fault::error("OPERATION_TIME_LIMIT")));
+    let child = stage.command(&["sync", "deal"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let client = stage.client().await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        assert!(Instant::now() < deadline, "the run never began");
+        let query = "select count(*) from sync_logs where status = 'running'";
+        if client.query_one(query, &[]).await.is_ok_and(|row| row.get::<_, i64>(0) > 0) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    let asked = Instant::now();
+    let finished: crate::stage::Finished =
+        tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap().into();
+    assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
+    assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+    assert!(finished.stderr.contains("execution time"), "it says what it waits for: {}", finished.stderr);
+    let status: String = client.query_one("select status from sync_logs", &[]).await.unwrap().get(0);
+    assert_eq!(status, "cancelled");
+}
+
 #[tokio::test]
 async fn a_sync_goes_on_while_records_change_under_it() {
     let config = PortalConfig { counts: Counts::deals(5_000), user_fields: 3, ..PortalConfig::default() };

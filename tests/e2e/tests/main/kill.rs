@@ -40,6 +40,38 @@ async fn a_sync_that_was_killed_at_twenty_random_moments_goes_on_and_loses_nothi
     assert!(resumed >= 5, "only {resumed} of 20 moments fell into the sync itself");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_whose_process_was_killed_is_not_shown_as_running() {
+    let config = PortalConfig { counts: Counts::deals(20_000), user_fields: 3, ..PortalConfig::default() };
+    let stage = Stage::new(config).await;
+    stage.portal().set_faults(FaultPlan::always(Fault::Delay { milliseconds: 50 }));
+    stage.run(&["migrate"]).await.expect_success();
+    let mut child = stage.command(&["sync", "deal"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let client = stage.client().await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        assert!(Instant::now() < deadline, "the sync never committed anything");
+        let query = "select count(*) from sync_logs where records_processed > 0";
+        if client.query_one(query, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let status = async || {
+        let finished = stage.run(&["status", "--output", "json"]).await.expect_success();
+        let entities: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+        let deal = entities.as_array().unwrap().iter().find(|entity| entity["entity"] == "deal").unwrap();
+        deal["last_run"]["status"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(status().await, "running", "its process is alive");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(status().await, "interrupted");
+    let finished = stage.run(&["sync", "deal", "--output", "json"]).await.expect_success();
+    let summary: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(summary[0]["resumed"], true);
+}
+
 /// Empties what the sync fills, as if nothing had been read yet.
 async fn wipe(stage: &Stage) {
     let sql = "drop table if exists crm_deals; \
