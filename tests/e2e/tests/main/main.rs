@@ -10,6 +10,7 @@ mod faults;
 mod full_sync;
 mod incremental;
 mod kill;
+mod pooler;
 mod readout;
 mod serve;
 mod stage;
