@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use b24sync_domain::ports::{RunEvent, RunObserver};
 use b24sync_domain::run::Run;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::output::{Output, grouped};
 
@@ -85,12 +85,16 @@ fn bar(run: &Run, expected: Option<u64>, already: u64) -> ProgressBar {
         None => ProgressBar::new_spinner(),
     };
     let template = if expected.is_some() {
-        "{prefix:>8} {bar:30.green/dim} {human_pos}/{human_len} records, {per_sec}, {eta} left {msg}"
+        "{prefix:>8} {bar:30.green/dim} {human_pos}/{human_len} records, {rate}, {eta} left {msg}"
     } else {
-        "{prefix:>8} {spinner} {human_pos} records, {per_sec} {msg}"
+        "{prefix:>8} {spinner} {human_pos} records, {rate} {msg}"
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+        let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            // A rate that cannot be shown is not worth a failure.
+            let _ = write!(out, "{:.0}/s", state.per_sec());
+        };
+        bar.set_style(style.with_key("rate", rate));
     }
     bar.set_draw_target(ProgressDrawTarget::stderr());
     bar.set_prefix(run.entity.key());
