@@ -5,6 +5,7 @@
 //! - [`holding`]: work under a lease that is renewed while it lasts.
 //! - [`schema`]: describe the fields, plan the table, bring it there.
 //! - [`backfill`]: read every record of an entity, resumable from its cursor.
+//! - [`by_id`]: read the records that somebody named.
 //! - [`incremental`]: read what changed since the watermark, and what is new.
 //! - [`status`]: answers about the replica.
 //! - [`verify`]: portal against replica, read-only.
@@ -12,6 +13,7 @@
 //! May use the domain and tokio; knows no HTTP and no SQL.
 
 pub mod backfill;
+pub mod by_id;
 mod deletions;
 pub mod holding;
 pub mod incremental;

@@ -143,7 +143,12 @@ impl Pass<'_> {
 
     /// A record that this run has seen.
     pub(crate) async fn control(&self) -> Result<Option<RecordId>, SyncError> {
-        let control = self.ports.deletions.control(self.entity, self.run.start).await;
+        self.control_since(self.run.start).await
+    }
+
+    /// A live record that a read since `since` has seen, the latest one.
+    pub(crate) async fn control_since(&self, since: ReadToken) -> Result<Option<RecordId>, SyncError> {
+        let control = self.ports.deletions.control(self.entity, since).await;
         control.map_err(|source| self.store_failed(source))
     }
 

@@ -51,7 +51,7 @@ pub enum Command {
     /// Copies entities from the portal into their tables; Ctrl-C stops cleanly, the next sync goes on from there.
     #[command(
         override_usage = "b24sync sync [OPTIONS] <ENTITY>...\n       b24sync sync [OPTIONS] --all",
-        after_help = "Examples:\n  b24sync sync deal\n  b24sync sync --all --incremental\n  b24sync sync --all --output json"
+        after_help = "Examples:\n  b24sync sync deal\n  b24sync sync --all --incremental\n  b24sync sync deal --id 7405,7406\n  b24sync sync --all --output json"
     )]
     Sync(SyncArgs),
     /// Compares the portal with the tables, and changes nothing; exit code 3 when they differ.
@@ -161,6 +161,9 @@ pub struct SyncArgs {
     /// Read only what changed since the last sync, and what is new; an entity that was never synced is read completely.
     #[arg(long, conflicts_with = "full")]
     pub incremental: bool,
+    /// Read only the records with these ids, comma-separated, and apply what the portal says of them.
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', conflicts_with_all = ["incremental", "full", "all", "confirm_deletes"])]
+    pub id: Vec<i64>,
     /// Delete the rows of as many records as this run found deleted in the portal; it said so and waits.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["incremental", "all"])]
     pub confirm_deletes: Option<i64>,

@@ -120,6 +120,7 @@ where
         a_run_is_resumed_from_its_cursor
         a_stopped_run_is_resumed_too
         a_completed_run_is_not_resumed
+        an_unfinished_full_run_survives_other_runs
         a_rewound_run_begins_again
         an_abandoned_run_does_not_stay_running
         quarantine_is_counted_and_heals
@@ -222,6 +223,25 @@ pub async fn a_stopped_run_is_resumed_too(stores: &Stores) {
         assert_eq!((run.cursor, run.resumed), (Cursor::after(9), true), "{status}");
         stores.leases.release(&scene.lease).await.expect("released");
     }
+}
+
+/// I7: an incremental pass, or records that somebody named, between two parts of a full run cost it nothing.
+pub async fn an_unfinished_full_run_survives_other_runs(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let batch = mapped(&scene.plan, stores.token().await, &[Sample { id: 9, modified: 1, values: &[] }]);
+    stores.records.commit(&batch, &scene.step(Some(9), 1), &scene.lease).await.expect("the commit");
+    stores
+        .runs
+        .end(scene.run.id, &Ending { status: RunStatus::Cancelled, error: None }, &scene.lease)
+        .await
+        .expect("ended");
+    for kind in [RunKind::Webhook, RunKind::Incremental] {
+        let other = stores.runs.open(deal(), kind, &scene.lease).await.expect("a run");
+        assert!(!other.resumed);
+        stores.runs.complete(other.id, Watermark(later()), &scene.lease).await.expect("completed");
+    }
+    let run = stores.runs.open(deal(), RunKind::Full, &scene.lease).await.expect("a run");
+    assert_eq!((run.id, run.cursor, run.resumed), (scene.run.id, Cursor::after(9), true));
 }
 
 /// The next full sync reads everything again.

@@ -357,7 +357,11 @@ impl RunLog for FakeStore {
         state.fence(lease)?;
         let unfinished =
             state.runs.iter().rposition(|row| row.run.entity == entity && row.run.kind == kind).filter(|position| {
-                !matches!(state.runs[*position].status, RunStatus::Completed | RunStatus::CompletedWithQuarantine)
+                kind != RunKind::Webhook
+                    && !matches!(
+                        state.runs[*position].status,
+                        RunStatus::Completed | RunStatus::CompletedWithQuarantine
+                    )
             });
         if let Some(position) = unfinished {
             let row = &mut state.runs[position];

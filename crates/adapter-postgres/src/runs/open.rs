@@ -28,15 +28,19 @@ pub(super) async fn open(
     if let Some(run) = resumed
         && log_again(connection, tables, run.id).await?
     {
-        close_others(connection, tables, entity, Some(run.id)).await?;
+        close_others(connection, tables, entity, kind, Some(run.id)).await?;
         return Ok(run);
     }
     // There is none, or the log has lost its row: a run that nobody can see must not be on.
-    close_others(connection, tables, entity, None).await?;
+    close_others(connection, tables, entity, kind, None).await?;
     begin(connection, tables, entity, kind).await
 }
 
 async fn resume(connection: &mut Connection, entity: EntityType, kind: RunKind) -> Result<Option<Run>, Trouble> {
+    // Records that somebody named are named anew each time.
+    if kind == RunKind::Webhook {
+        return Ok(None);
+    }
     let statement = sql("update b24sync.runs set status = 'running', finished_at = null where run_id = (select run_id from b24sync.runs where resumable and entity = ")
         .bind::<SmallInt, _>(entity.type_id())
         .text(" and kind = ")
@@ -57,15 +61,19 @@ async fn resume(connection: &mut Connection, entity: EntityType, kind: RunKind) 
     }))
 }
 
-/// Gives up the entity's other unfinished runs; of those that are marked as running, the log says so.
+/// Gives up the entity's other unfinished runs of this kind; those of other kinds can be gone on with later. Of those
+/// that are marked as running, the log says that they are not.
 async fn close_others(
     connection: &mut Connection,
     tables: &SystemTables,
     entity: EntityType,
+    kind: RunKind,
     keep: Option<RunId>,
 ) -> Result<(), Trouble> {
     let logs = tables.logs();
-    let statement = sql("with closed as (update b24sync.runs set resumable = false, status = case when status = 'running' then 'interrupted' else status end, finished_at = coalesce(finished_at, clock_timestamp()) where resumable and entity = ")
+    let statement = sql("with closed as (update b24sync.runs set resumable = (kind <> ")
+        .bind::<Text, _>(kind.as_str())
+        .text("), status = case when status = 'running' then 'interrupted' else status end, finished_at = coalesce(finished_at, clock_timestamp()) where resumable and entity = ")
         .bind::<SmallInt, _>(entity.type_id())
         .text(" and run_id <> ")
         .bind::<BigInt, _>(keep.map_or(-1, |run| run.0))

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "test code fails by panicking")]
 
 mod backfill;
+mod by_id;
 mod deletions;
 mod holding;
 mod incremental;

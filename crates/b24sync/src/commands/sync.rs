@@ -4,8 +4,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use b24sync_application::backfill::backfill;
+use b24sync_application::by_id::sync_by_ids;
 use b24sync_application::incremental::incremental;
-use b24sync_domain::entity::EntityType;
+use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::run::{RunId, RunKind, RunStatus, RunSummary};
 use serde::Serialize;
@@ -55,6 +56,7 @@ impl From<&RunSummary> for Summary {
 /// The first failure; entities before it are complete, and the failed one goes on from its cursor next time.
 pub async fn run(args: SyncArgs, output: Output) -> Result<ExitCode, Failure> {
     let entities = chosen_entities(args.all, &args.entities)?;
+    let ids = ids(&args.id)?;
     let mut problems = Problems::default();
     let database_settings = DatabaseSettings::new(&args.database, &mut problems);
     let portal = PortalSettings::new(&args.portal, &mut problems);
@@ -69,6 +71,7 @@ pub async fn run(args: SyncArgs, output: Output) -> Result<ExitCode, Failure> {
     };
     let ports = database.ports(source, Arc::new(ProgressDisplay::new(output)));
     let how = How {
+        ids: &ids,
         kind: if args.incremental { RunKind::Incremental } else { RunKind::Full },
         confirmed: args.confirm_deletes.map(RunId),
         timestamps: database_settings.timestamps,
@@ -96,9 +99,23 @@ pub fn chosen_entities(all: bool, names: &[String]) -> Result<Vec<EntityType>, F
     Ok(entities)
 }
 
+/// Ids of records, each once.
+fn ids(numbers: &[i64]) -> Result<Vec<RecordId>, Failure> {
+    let wrong = |number: &i64| {
+        Failure::usage(format!("`{number}` is no record's id"), "ids are whole numbers above 0: --id 7405,7406")
+    };
+    let ids = numbers.iter().map(|number| RecordId::new(*number).ok_or_else(|| wrong(number)));
+    let mut ids = ids.collect::<Result<Vec<_>, _>>()?;
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
 /// How entities are synced.
 #[derive(Debug, Clone, Copy)]
-struct How {
+struct How<'a> {
+    /// Only these records, if there are any.
+    ids: &'a [RecordId],
     kind: RunKind,
     /// The run whose deletions an operator has confirmed.
     confirmed: Option<RunId>,
@@ -108,7 +125,7 @@ struct How {
 async fn sync_all(
     ports: &b24sync_application::Ports,
     entities: &[EntityType],
-    how: How,
+    how: How<'_>,
     stop: &CancellationToken,
     output: Output,
 ) -> Result<ExitCode, Failure> {
@@ -116,6 +133,7 @@ async fn sync_all(
     let mut failure = None;
     for entity in entities {
         let result = match how.kind {
+            _ if !how.ids.is_empty() => sync_by_ids(ports, *entity, how.ids, how.timestamps, stop).await,
             RunKind::Incremental => incremental(ports, *entity, how.timestamps, stop).await,
             RunKind::Full | RunKind::Webhook => backfill(ports, *entity, how.timestamps, how.confirmed, stop).await,
         };

@@ -235,8 +235,9 @@ pub struct Standing {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait RunLog: Send + Sync {
-    /// Resumes the entity's unfinished run of this kind if it is younger than 24 hours, else begins a new one. Older
-    /// unfinished runs, and those of other kinds, are closed as interrupted. MUST fail with
+    /// Resumes the entity's unfinished run of this kind if it is younger than 24 hours, else begins a new one; a run over
+    /// named records always begins anew. Other runs that are marked as running are closed as interrupted; one of another
+    /// kind can still be resumed. MUST fail with
     /// [`StoreError::LeaseLost`] on a stale lease.
     async fn open(&self, entity: EntityType, kind: RunKind, lease: &Lease) -> Result<Run, StoreError>;
 

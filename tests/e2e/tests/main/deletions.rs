@@ -1,8 +1,8 @@
 //! I4: deletions arrive, and a portal that lies costs no row.
 
-use b24sync_portal_emulator::{Counts, Dialect, Entity, Fault, FaultPlan, PortalConfig};
+use b24sync_portal_emulator::{Counts, Dialect, Entity, Fault, FaultPlan, PortalConfig, Truth};
 
-use crate::compare::differences;
+use crate::compare::{differences, entity_differences};
 use crate::stage::{Finished, Stage, finish};
 
 async fn synced(deals: u64) -> Stage {
@@ -46,6 +46,30 @@ async fn deleted_records_lose_their_rows_and_restored_ones_get_them_back() {
         }
         finish(sync()).await.expect_success();
         let found = differences(stage.portal(), &stage.client().await, dialect).await;
+        assert!(found.is_empty(), "{api}: {:#?}", &found[..found.len().min(10)]);
+    }
+}
+
+#[tokio::test]
+async fn named_records_are_stored_and_taken_out_in_both_dialects() {
+    for (api, dialect) in [("item", Dialect::Item), ("classic", Dialect::Classic)] {
+        let stage = Stage::new(PortalConfig { counts: Counts::deals(200), ..PortalConfig::default() }).await;
+        let run = |arguments: &[&str]| {
+            let mut command = stage.command(arguments);
+            command.env("BITRIX_CRM_API", api);
+            finish(command)
+        };
+        run(&["sync", "deal"]).await.expect_success();
+        let ids = stage.portal().ids(Entity::Deal);
+        stage.portal().edit(Entity::Deal, ids[3], [("TITLE", Truth::from("changed"))]);
+        stage.portal().delete(Entity::Deal, ids[5]);
+        let added = stage.portal().add(Entity::Deal, [("TITLE", Truth::from("added"))]);
+        let named = format!("{},{},{added}", ids[3], ids[5]);
+        let finished = run(&["sync", "deal", "--id", &named, "--output", "json"]).await.expect_success();
+        assert_eq!(deleted(&finished), 1);
+        let mut found = Vec::new();
+        let client = stage.client().await;
+        entity_differences(stage.portal(), &client, dialect, Entity::Deal, "crm_deals", &mut found).await;
         assert!(found.is_empty(), "{api}: {:#?}", &found[..found.len().min(10)]);
     }
 }

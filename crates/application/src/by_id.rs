@@ -1,0 +1,76 @@
+//! Reads records by their ids and applies what the portal says of them: stored if they are there, taken out if they are
+//! proven to be gone.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use b24sync_domain::entity::{EntityType, RecordId};
+use b24sync_domain::error::SyncError;
+use b24sync_domain::mapping::TimestampStyle;
+use b24sync_domain::mapping::schema::SchemaPlan;
+use b24sync_domain::ports::MAX_EVIDENCE;
+use b24sync_domain::record::ReadToken;
+use b24sync_domain::run::{RunKind, RunSummary};
+use tokio_util::sync::CancellationToken;
+
+use crate::pass::{self, Pass, Reading};
+use crate::ports::Ports;
+use crate::schema;
+
+/// Records that one request asks for (50 commands of 50 ids, Bitrix24 REST 6.1).
+const IDS_AT_ONCE: usize = 2_500;
+
+/// Applies these records of `entity`, whatever happened to them.
+///
+/// # Errors
+/// As for every sync. A record that is neither shown nor proven to be gone keeps its row, and a warning says so.
+#[tracing::instrument(name = "sync.by_id", skip_all, fields(entity = %entity, records = ids.len()))]
+pub async fn sync_by_ids(
+    ports: &Ports,
+    entity: EntityType,
+    ids: &[RecordId],
+    timestamps: TimestampStyle,
+    stop: &CancellationToken,
+) -> Result<RunSummary, SyncError> {
+    let read = async |pass: &mut Pass<'_>| read_named(pass, ids).await;
+    pass::run(ports, entity, RunKind::Webhook, timestamps, stop, read).await
+}
+
+async fn read_named(pass: &mut Pass<'_>, ids: &[RecordId]) -> Result<Reading, SyncError> {
+    let mut plan = schema::ensure(pass.ports, pass.entity, pass.timestamps).await?;
+    pass.announce(u64::try_from(ids.len()).ok());
+    for part in ids.chunks(IDS_AT_ONCE) {
+        if pass.stop.is_cancelled() {
+            return Ok(Reading::Stopped);
+        }
+        let layout = Arc::clone(&plan.mapping.layout);
+        let batch = pass.ports.source.by_ids(pass.entity, &layout, part, &pass.ports.order).await;
+        let batch = batch.map_err(|source| pass.source_failed(source))?;
+        let shown: HashSet<RecordId> = batch.ids().iter().copied().collect();
+        pass.store(&mut plan, batch, None).await?;
+        let absent: Vec<RecordId> = part.iter().copied().filter(|id| !shown.contains(id)).collect();
+        for absent in absent.chunks(MAX_EVIDENCE) {
+            settle_absent(pass, &mut plan, absent).await?;
+        }
+    }
+    Ok(Reading::Complete)
+}
+
+/// Records that a list by ids left out are deleted or not readable: only reading them one by one tells.
+async fn settle_absent(pass: &mut Pass<'_>, plan: &mut SchemaPlan, absent: &[RecordId]) -> Result<(), SyncError> {
+    let Some(control) = pass.control_since(ReadToken(0)).await? else {
+        tracing::warn!(entity = %pass.entity, rows = absent.len(), "no record is known that could prove {} others to be gone", absent.len());
+        return Ok(());
+    };
+    let evidence = pass.ports.source.evidence(pass.entity, absent, control, &pass.ports.order).await;
+    let evidence = evidence.map_err(|source| pass.source_failed(source))?;
+    if !evidence.control_found {
+        tracing::warn!(entity = %pass.entity, record.id = %control, "the record that should prove others to be gone is not shown itself");
+        return Ok(());
+    }
+    if !evidence.denied.is_empty() {
+        tracing::warn!(entity = %pass.entity, rows = evidence.denied.len(), "the webhook's user may not read {} of the records", evidence.denied.len());
+    }
+    pass.bury(&evidence.missing, evidence.read).await?;
+    pass.apply_by_id(plan, &evidence.found).await
+}
