@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use b24sync_domain::entity::EntityType;
+use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::SyncError;
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::mapping::rows::{self, MappedBatch};
@@ -15,9 +15,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ports::Ports;
 use crate::schema;
-
-/// Differences that a report lists; the rest is only counted.
-const LISTED: usize = 1_000;
 
 /// Fingerprints that are asked for at once.
 const PRINTS_AT_ONCE: u32 = 5_000;
@@ -37,7 +34,7 @@ pub struct Comparison {
     pub different: u64,
     /// Records that cannot be stored.
     pub quarantined: u64,
-    /// The first differences, ascending by id.
+    /// The differences, ascending by id.
     pub differences: Vec<Difference>,
     /// Whether the whole listing was compared.
     pub complete: bool,
@@ -47,6 +44,13 @@ impl Comparison {
     /// Whether both sides are equal, quarantined records aside.
     pub fn is_equal(&self) -> bool {
         self.complete && self.missing + self.extra + self.different == 0
+    }
+
+    /// Records that reading them again may bring together; those in quarantine it would not.
+    pub fn repairable(&self) -> Vec<RecordId> {
+        let differences = self.differences.iter();
+        let repairable = differences.filter(|difference| difference.kind != DifferenceKind::Quarantined);
+        repairable.map(|difference| difference.id).collect()
     }
 
     fn add(&mut self, shown: usize, differences: Vec<Difference>) {
@@ -59,8 +63,7 @@ impl Comparison {
         self.different += of(DifferenceKind::Different);
         self.quarantined += of(DifferenceKind::Quarantined);
         self.equal += number(shown) - (number(differences.len()) - extra);
-        let room = LISTED.saturating_sub(self.differences.len());
-        self.differences.extend(differences.into_iter().take(room));
+        self.differences.extend(differences);
     }
 }
 

@@ -54,10 +54,10 @@ pub enum Command {
         after_help = "Examples:\n  b24sync sync deal\n  b24sync sync --all --incremental\n  b24sync sync deal --id 7405,7406\n  b24sync sync --all --output json"
     )]
     Sync(SyncArgs),
-    /// Compares the portal with the tables, and changes nothing; exit code 3 when they differ.
+    /// Compares the portal with the tables; exit code 3 when they differ. Changes nothing without --repair.
     #[command(
         override_usage = "b24sync verify [OPTIONS] <ENTITY>...\n       b24sync verify [OPTIONS] --all",
-        after_help = "Examples:\n  b24sync verify deal\n  b24sync verify --all --output json"
+        after_help = "Examples:\n  b24sync verify deal\n  b24sync verify --all --output json\n  b24sync verify deal --repair"
     )]
     Verify(VerifyArgs),
     /// Shows how each entity's table stands.
@@ -187,6 +187,9 @@ pub struct VerifyArgs {
     /// Compare every entity.
     #[arg(long, conflicts_with = "entities")]
     pub all: bool,
+    /// Read the records that differ again, apply what the portal says of them, and compare once more.
+    #[arg(long)]
+    pub repair: bool,
     /// Database.
     #[command(flatten)]
     pub database: DatabaseArgs,

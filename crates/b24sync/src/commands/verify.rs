@@ -1,11 +1,17 @@
-//! `b24sync verify`: portal against tables, read-only.
+//! `b24sync verify`: portal against tables, read-only unless it is to repair.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use b24sync_application::Ports;
+use b24sync_application::by_id::sync_by_ids;
 use b24sync_application::verify::{Comparison, verify};
 use b24sync_domain::entity::EntityType;
+use b24sync_domain::error::SyncError;
+use b24sync_domain::mapping::TimestampStyle;
+use b24sync_domain::ports::StatusStore;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::VerifyArgs;
 use crate::commands::sync::chosen_entities;
@@ -18,6 +24,9 @@ use crate::wiring::{self, Database};
 
 /// Exit code when portal and tables differ.
 const DIFFERENT: u8 = 3;
+
+/// Differences that are listed for programs for each entity.
+const LISTED: usize = 1_000;
 
 /// Differences that are shown to a person for each entity.
 const SHOWN: usize = 20;
@@ -43,7 +52,7 @@ struct Line {
 
 impl Report {
     fn new(entity: EntityType, comparison: &Comparison) -> Report {
-        let lines = comparison.differences.iter().map(|difference| Line {
+        let lines = comparison.differences.iter().take(LISTED).map(|difference| Line {
             id: difference.id.get(),
             kind: difference.kind.as_str(),
             likely_cause: difference.kind.likely_cause(),
@@ -80,7 +89,7 @@ pub async fn run(args: VerifyArgs, output: Output) -> Result<ExitCode, Failure> 
     let mut comparisons = Vec::new();
     let mut failure = None;
     for entity in entities {
-        match verify(&ports, &*status, entity, settings.timestamps, &stop).await {
+        match checked(&ports, &*status, entity, settings.timestamps, args.repair, &stop).await {
             Ok(comparison) => comparisons.push((entity, comparison)),
             Err(error) => {
                 failure = Some(Failure::from(error));
@@ -99,6 +108,24 @@ pub async fn run(args: VerifyArgs, output: Output) -> Result<ExitCode, Failure> 
         None if comparisons.iter().all(|(_, comparison)| comparison.is_equal()) => Ok(ExitCode::SUCCESS),
         None => Ok(ExitCode::from(DIFFERENT)),
     }
+}
+
+/// Compares; with `repair`, reads what differs again and compares once more.
+async fn checked(
+    ports: &Ports,
+    status: &dyn StatusStore,
+    entity: EntityType,
+    timestamps: TimestampStyle,
+    repair: bool,
+    stop: &CancellationToken,
+) -> Result<Comparison, SyncError> {
+    let comparison = verify(ports, status, entity, timestamps, stop).await?;
+    let ids = comparison.repairable();
+    if !repair || ids.is_empty() || !comparison.complete {
+        return Ok(comparison);
+    }
+    sync_by_ids(ports, entity, &ids, timestamps, stop).await?;
+    verify(ports, status, entity, timestamps, stop).await
 }
 
 const HEADER: &[&str] = &["entity", "records", "equal", "missing", "extra", "different", "quarantine"];

@@ -99,6 +99,6 @@ async fn verify_finds_nothing_after_a_sync_and_names_what_changed_since() {
     let mut expected = vec![(ids[5], "different"), (ids[7], "extra"), (ids[9], "missing"), (added, "missing")];
     expected.sort_unstable();
     assert_eq!(found, expected);
-    stage.run(&["sync", "deal"]).await.expect_success();
+    stage.run(&["verify", "deal", "--repair"]).await.expect_success();
     stage.run(&["verify", "deal"]).await.expect_success();
 }
