@@ -30,13 +30,12 @@ impl StatusService {
 
 impl StatusService {
     /// Frees leases under which a run is marked as running although its process is certainly gone: they need not run
-    /// out first. Returns how many.
-    async fn free_leases_of_the_gone(&self, overview: &[EntityOverview]) -> Result<u64, StoreError> {
+    /// out first.
+    async fn free_leases_of_the_gone(&self, overview: &[EntityOverview]) -> Result<(), StoreError> {
         let running = |entity: &&EntityOverview| {
             entity.last_run.as_ref().is_some_and(|run| run.status == RunStatus::Running.as_str())
         };
         let me = self.ports.instances.me();
-        let mut freed = 0;
         for entity in overview.iter().filter(running) {
             let scope = Scope(entity.entity);
             let lease = match self.ports.leases.acquire(scope, &me, LEASE_TTL).await? {
@@ -48,10 +47,9 @@ impl StatusService {
             };
             if let Some(lease) = lease {
                 self.ports.leases.release(&lease).await?;
-                freed += 1;
             }
         }
-        Ok(freed)
+        Ok(())
     }
 }
 
@@ -59,8 +57,8 @@ impl StatusService {
 impl StatusQuery for StatusService {
     async fn overview(&self) -> Result<Vec<EntityOverview>, StoreError> {
         let mut overview = self.ports.status.overview().await?;
-        if self.free_leases_of_the_gone(&overview).await? > 0 || self.ports.runs.close_abandoned().await? > 0 {
-            self.ports.runs.close_abandoned().await?;
+        self.free_leases_of_the_gone(&overview).await?;
+        if self.ports.runs.close_abandoned().await? > 0 {
             overview = self.ports.status.overview().await?;
         }
         Ok(overview)

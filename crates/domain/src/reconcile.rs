@@ -77,6 +77,8 @@ pub fn compare(shown: &MappedBatch, stored: &[Fingerprint]) -> Vec<Difference> {
         let kind = match stored.remove(id) {
             Some(print) if !print.has_row => DifferenceKind::Missing,
             Some(print) if print.hash == Some(*hash) => continue,
+            // An older version has its row; only the database refuses the newer one.
+            Some(print) if print.quarantined => DifferenceKind::Quarantined,
             Some(_) => DifferenceKind::Different,
             None => DifferenceKind::Missing,
         };
@@ -117,9 +119,9 @@ mod tests {
             rows: RowBatch {
                 entity: "deal".parse().unwrap(),
                 read: ReadToken(1),
-                ids: [1, 2, 3, 4].map(id).to_vec(),
-                modified: vec![None; 4],
-                hashes: [1, 2, 3, 4].map(hash).to_vec(),
+                ids: [1, 2, 3, 4, 7].map(id).to_vec(),
+                modified: vec![None; 5],
+                hashes: [1, 2, 3, 4, 7].map(hash).to_vec(),
                 columns: Vec::new(),
             },
             rejected: vec![Rejection { id: id(9), field: None, reason: String::new(), excerpt: None }],
@@ -130,10 +132,14 @@ mod tests {
             print(3, Some(3), false),
             print(5, Some(5), true),
             print(6, None, false),
+            Fingerprint { quarantined: true, ..print(7, Some(1), true) },
         ];
         let found: Vec<_> =
             compare(&shown, &stored).into_iter().map(|found| (found.id.get(), found.kind.as_str())).collect();
-        assert_eq!(found, [(2, "different"), (3, "missing"), (4, "missing"), (5, "extra"), (9, "quarantined")]);
+        assert_eq!(
+            found,
+            [(2, "different"), (3, "missing"), (4, "missing"), (5, "extra"), (7, "quarantined"), (9, "quarantined")]
+        );
     }
 
     #[test]

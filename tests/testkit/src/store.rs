@@ -312,7 +312,9 @@ impl DeletionStore for FakeStore {
 
     async fn control(&self, entity: EntityType, since: ReadToken) -> Result<Option<RecordId>, StoreError> {
         let state = self.state();
-        let seen = state.items.iter().find(|((of, _), item)| *of == entity && !item.deleted && item.read >= since.0);
+        let live = state.items.iter().filter(|((of, _), item)| *of == entity && !item.deleted && item.read >= since.0);
+        // The latest read: what was seen long ago may be gone by now.
+        let seen = live.max_by_key(|((_, id), item)| (item.read, std::cmp::Reverse(*id)));
         Ok(seen.map(|((_, id), _)| crate::build::id(*id)))
     }
 

@@ -183,7 +183,7 @@ pub trait DeletionStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<RecordId>, StoreError>;
 
-    /// A live record that a read since `since` has seen, if there is one.
+    /// The live record that was seen last, if a read since `since` has seen one.
     async fn control(&self, entity: EntityType, since: ReadToken) -> Result<Option<RecordId>, StoreError>;
 
     /// How many live records there are.
