@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use b24sync_domain::field::{FieldDescription, FieldKind, FieldName, FieldOption};
+use b24sync_domain::record::Layout;
 use serde_json::value::RawValue;
 
 use crate::dialect::{EntityDialect, MULTIFIELDS, SelectUserFields};
@@ -30,8 +31,26 @@ impl Metadata {
         self.fields.iter().map(|field| field.description.clone()).collect()
     }
 
-    /// What a list must select.
-    pub(crate) fn select<'a>(&'a self, dialect: &'a EntityDialect) -> Vec<&'a str> {
+    /// Whether a list with this layout can ask for its fields by name, because it wants only some. Multi-fields that come
+    /// under one key come only with everything else.
+    pub(crate) fn is_narrow(&self, dialect: &EntityDialect, layout: &Layout) -> bool {
+        let wanted: HashSet<&FieldName> = layout.fields().iter().collect();
+        let is_wanted = |field: &&DescribedField| wanted.contains(&field.description.name);
+        let all = self.fields.iter().all(|field| field.name == dialect.id_name || is_wanted(&field));
+        let bundled = dialect.multifield_key.is_some()
+            && self.fields.iter().filter(is_wanted).any(|field| field.description.kind == FieldKind::Multifield);
+        !all && !bundled
+    }
+
+    /// What a list must select to bring these fields.
+    pub(crate) fn select<'a>(&'a self, dialect: &'a EntityDialect, layout: &Layout) -> Vec<&'a str> {
+        if self.is_narrow(dialect, layout) {
+            let wanted: HashSet<&FieldName> = layout.fields().iter().collect();
+            let named = self.fields.iter().filter(|field| wanted.contains(&field.description.name));
+            let named = named.map(|field| field.name.as_str());
+            let always = [dialect.id_name, dialect.modified_name.as_str()];
+            return always.into_iter().chain(named.filter(|name| !always.contains(name))).collect();
+        }
         let by_name = |field: &&DescribedField| match field.description.kind {
             FieldKind::Multifield => dialect.multifield_key.is_none(),
             _ if !field.description.name.is_user_field() => false,

@@ -65,7 +65,7 @@ fn user_fields_of_the_item_dialect_are_selected_by_their_names_and_have_options(
     assert_eq!(list.label.as_deref(), Some("Custom field (list)"));
     assert_eq!(list.options.len(), 4);
     assert_eq!((list.options[0].id.as_str(), list.options[0].value.as_str()), ("79", "List item #1"));
-    let select = metadata.select(&item);
+    let select = metadata.select(&item, &everything(&metadata));
     assert_eq!(select[0], "*");
     assert!(select.contains(&"ufCrm44_1721812814433") && !select.contains(&"PHONE"));
 }
@@ -79,8 +79,27 @@ fn the_classic_dialect_selects_multiple_user_fields_and_multi_fields_by_name() {
         "UF_CRM_B":{"type":"string","isMultiple":"Y"},
         "ODD":[]}"#;
     let metadata = decode(&classic, serde_json::from_str(fields).unwrap(), None).unwrap();
-    assert_eq!(metadata.select(&classic), ["*", "UF_*", "PHONE", "UF_CRM_B", "EMAIL", "WEB", "IM", "LINK"]);
+    assert_eq!(
+        metadata.select(&classic, &everything(&metadata)),
+        ["*", "UF_*", "PHONE", "UF_CRM_B", "EMAIL", "WEB", "IM", "LINK"]
+    );
     assert_eq!(field(&metadata, "ODD").kind, FieldKind::Other);
+}
+
+#[test]
+fn a_few_fields_are_selected_by_name_unless_they_come_bundled() {
+    let names = |names: &[&str]| Layout::new(names.iter().map(|name| FieldName::new(*name)).collect());
+    let item = dialect(Dialect::Item, "contact");
+    let fields = r#"{"fields":{"id":{"type":"integer"},"name":{"type":"string"},"updatedTime":{"type":"datetime"},
+        "ufCrm_1":{"type":"string","upperName":"UF_CRM_1"},"fm":{"type":"crm_multifield"}}}"#;
+    let metadata = decode(&item, serde_json::from_str(fields).unwrap(), None).unwrap();
+    assert_eq!(metadata.select(&item, &names(&["UF_CRM_1"])), ["id", "updatedTime", "ufCrm_1"]);
+    assert_eq!(metadata.select(&item, &names(&[])), ["id", "updatedTime"]);
+    assert_eq!(metadata.select(&item, &names(&["PHONE"]))[0], "*", "`fm` cannot be asked for by name");
+    let classic = dialect(Dialect::Classic, "contact");
+    let fields = r#"{"ID":{"type":"integer"},"NAME":{"type":"string"},"PHONE":{"type":"crm_multifield"}}"#;
+    let metadata = decode(&classic, serde_json::from_str(fields).unwrap(), None).unwrap();
+    assert_eq!(metadata.select(&classic, &names(&["PHONE"])), ["ID", "DATE_MODIFY", "PHONE"]);
 }
 
 #[test]
@@ -110,4 +129,8 @@ fn nothing_described_is_no_description() {
     }
     let item = dialect(Dialect::Item, "deal");
     assert!(decode(&item, serde_json::from_str(r#"{"items":{}}"#).unwrap(), None).is_none());
+}
+
+fn everything(metadata: &Metadata) -> std::sync::Arc<Layout> {
+    Layout::new(metadata.descriptions().into_iter().map(|description| description.name).collect())
 }

@@ -9,7 +9,7 @@
 //! let webhook = WebhookUrl::parse("https://portal.bitrix24.com/rest/1/abcdefgh12345678/")?;
 //! let config = BitrixConfig::new(webhook);
 //! let pacer = Arc::new(LocalPacer::new(config.rate_per_second, config.rate_burst));
-//! let source = BitrixSource::new(&config, pacer)?; // `source.probe()` would check the connection
+//! let source = BitrixSource::new(&config, pacer)?; // `source.profile()` would check the connection
 //! # Ok::<(), b24sync_adapter_bitrix::ConfigError>(())
 //! ```
 //!
@@ -65,6 +65,5 @@ mod webhook;
 
 pub use config::{BitrixConfig, ConfigError, Dialect, RetryPolicy};
 pub use pacer::LocalPacer;
-pub use reader::PortalProfile;
 pub use source::BitrixSource;
 pub use webhook::WebhookUrl;

@@ -9,21 +9,29 @@ use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::SourceError;
 use b24sync_domain::field::FieldDescription;
+use b24sync_domain::portal::{EntityProbe, PortalProfile, Probed};
 use b24sync_domain::ports::{CrmSource, Evidence, ListQuery, MAX_EVIDENCE, News, NewsQuery, PortalPacer, ReadOrder};
 use b24sync_domain::progress::PAGE_SIZE;
 use b24sync_domain::record::{Layout, RecordBatch, RecordBatchBuilder};
-use chrono::{DateTime, FixedOffset, Offset, Utc};
+use chrono::{DateTime, FixedOffset, Offset, TimeDelta, Utc};
 
 use crate::command::MAX_COMMANDS;
 use crate::config::{BitrixConfig, ConfigError};
 use crate::decode::Slots;
 use crate::dialect::EntityDialect;
 use crate::fields::Metadata;
-use crate::reader::{ByIds, Count, Describe, Gauge, Keyset, Listing, PortalProfile, Probe, ReadEvidence, ReadNews};
+use crate::reader::{
+    ByIds, Count, Describe, Gauge, Keyset, Listing, Questions, ReadEvidence, ReadNewest, ReadNews, ReadProfile,
+};
 use crate::transport::Transport;
+
+/// How often a probe is begun anew because the record that was asked for changed meanwhile.
+const PROBE_ATTEMPTS: usize = 3;
 
 /// Reads one portal through an incoming webhook.
 pub struct BitrixSource {
+    /// As configured: a portal that has moved is still the same one.
+    address: String,
     transport: Transport,
     entities: HashMap<EntityType, Entity>,
     /// The portal's offset from UTC in seconds, as last heard.
@@ -34,6 +42,8 @@ pub struct BitrixSource {
 struct Entity {
     dialect: EntityDialect,
     gauge: Gauge,
+    /// The same for lists that bring a few fields only: they weigh next to nothing.
+    narrow_gauge: Gauge,
     /// As described last.
     metadata: RwLock<Option<Arc<Metadata>>>,
 }
@@ -56,23 +66,15 @@ impl BitrixSource {
         let entity = |entity| Entity {
             dialect: EntityDialect::of(config.dialect, entity),
             gauge: Gauge::default(),
+            narrow_gauge: Gauge::default(),
             metadata: RwLock::default(),
         };
         Ok(BitrixSource {
+            address: config.webhook.host().to_owned(),
             transport: Transport::new(config, pacer)?,
             entities: EntityType::all().map(|kind| (kind, entity(kind))).collect(),
             offset: AtomicI32::new(0),
         })
-    }
-
-    /// Reads whose webhook this is and what it may do.
-    ///
-    /// # Errors
-    /// As for every call; [`SourceError::Unauthorized`] when the webhook's code is wrong.
-    pub async fn probe(&self) -> Result<PortalProfile, SourceError> {
-        let profile = self.transport.call(&Probe, None).await?;
-        self.heard(*profile.server_time.offset());
-        Ok(profile)
     }
 
     fn heard(&self, offset: FixedOffset) {
@@ -111,16 +113,47 @@ impl BitrixSource {
 
 #[async_trait]
 impl CrmSource for BitrixSource {
+    fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    async fn profile(&self) -> Result<PortalProfile, SourceError> {
+        let profile = self.transport.call(&ReadProfile, None).await?;
+        self.heard(*profile.server_time.offset());
+        Ok(profile)
+    }
+
+    async fn probe(&self, entity: EntityType) -> Result<Probed, SourceError> {
+        let dialect = &self.entity(entity)?.dialect;
+        for _ in 0..PROBE_ATTEMPTS {
+            let newest = self.transport.call(&ReadNewest { dialect }, None).await?;
+            self.heard(*newest.source_time.offset());
+            let Some(record) = newest.record else { return Ok(Probed::Empty) };
+            let questions = Questions { dialect, record, offset: self.portal_offset() };
+            if let Some(understood) = self.transport.call(&questions, None).await? {
+                let ahead = record.modified.map(|modified| modified - newest.source_time).unwrap_or_default();
+                return Ok(Probed::Answered(EntityProbe {
+                    entity,
+                    bounds: understood.bounds,
+                    keyset: understood.keyset,
+                    ahead: ahead.max(TimeDelta::zero()),
+                }));
+            }
+        }
+        Ok(Probed::Unsettled)
+    }
+
     async fn fields(&self, entity: EntityType) -> Result<Vec<FieldDescription>, SourceError> {
         Ok(self.describe(entity).await?.descriptions())
     }
 
     async fn list(&self, query: &ListQuery, order: &Arc<dyn ReadOrder>) -> Result<RecordBatch, SourceError> {
         let metadata = self.metadata(query.entity).await?;
-        let Entity { dialect, gauge, .. } = self.entity(query.entity)?;
+        let Entity { dialect, gauge, narrow_gauge, .. } = self.entity(query.entity)?;
+        let gauge = if metadata.is_narrow(dialect, &query.layout) { narrow_gauge } else { gauge };
         let listing = Listing {
             query,
-            keyset: Keyset { dialect, metadata: &metadata, offset: self.portal_offset() },
+            keyset: Keyset { dialect, metadata: &metadata, layout: &query.layout, offset: self.portal_offset() },
             slots: Slots::new(dialect, &metadata, &query.layout),
             gauge,
             asked: AtomicUsize::new(1),
@@ -135,7 +168,7 @@ impl CrmSource for BitrixSource {
         let dialect = &self.entity(query.entity)?.dialect;
         let read = ReadNews {
             query,
-            keyset: Keyset { dialect, metadata: &metadata, offset: self.portal_offset() },
+            keyset: Keyset { dialect, metadata: &metadata, layout: &query.layout, offset: self.portal_offset() },
             slots: Slots::new(dialect, &metadata, &query.layout),
         };
         let news = self.transport.call(&read, Some(order.as_ref())).await?;

@@ -139,7 +139,7 @@ async fn a_wrong_code_is_final_after_one_request() {
     assert_eq!(error.remedy(), Remedy::Operator);
     assert_eq!(portal.stats().http_requests, 1);
     portal.revoke_webhook();
-    let error = Rig::on(&running, Dialect::Item).source.probe().await.unwrap_err();
+    let error = Rig::on(&running, Dialect::Item).source.profile().await.unwrap_err();
     assert!(matches!(error, SourceError::Unauthorized { .. }), "{error:?}");
 }
 
@@ -151,7 +151,7 @@ async fn a_missing_scope_is_named() {
         let rig = Rig::on(&running, dialect);
         let error = rig.source.fields(entity("deal")).await.unwrap_err();
         assert!(matches!(error, SourceError::MissingScope { .. }), "{error:?}");
-        assert!(!rig.source.probe().await.unwrap().scopes.contains(&"crm".to_owned()));
+        assert!(!rig.source.profile().await.unwrap().scopes.contains(&"crm".to_owned()));
     }
 }
 
@@ -187,7 +187,7 @@ async fn a_moved_portal_is_followed_once() {
 async fn a_stranger_does_not_get_the_code() {
     let (portal, running) = deals(70);
     portal.set_faults(FaultPlan::always(Fault::Redirect302 { location: "https://portal.evil.example".to_owned() }));
-    let error = Rig::on(&running, Dialect::Item).source.probe().await.unwrap_err();
+    let error = Rig::on(&running, Dialect::Item).source.profile().await.unwrap_err();
     assert!(matches!(&error, SourceError::Moved { host } if host == "portal.evil.example"), "{error:?}");
     assert_eq!(portal.stats().http_requests, 1);
 }
@@ -201,7 +201,7 @@ async fn a_body_beyond_the_limit_makes_the_batches_smaller() {
     assert_eq!(rig.read_all(entity("deal")).await.unwrap().ids(), portal.ids(Entity::Deal));
 
     portal.set_faults(FaultPlan::always(Fault::OversizedBody { bytes: 1_000_000 }));
-    let error = rig.source.probe().await.unwrap_err();
+    let error = rig.source.profile().await.unwrap_err();
     assert!(Chain(&error).to_string().contains("longer than 600000 bytes"), "{}", Chain(&error));
 }
 
@@ -209,7 +209,7 @@ async fn a_body_beyond_the_limit_makes_the_batches_smaller() {
 async fn deep_nesting_is_refused_before_parsing() {
     let (portal, running) = deals(10);
     portal.set_faults(FaultPlan::always(Fault::DeepNesting { depth: 100_000 }));
-    let error = Rig::on(&running, Dialect::Item).source.probe().await.unwrap_err();
+    let error = Rig::on(&running, Dialect::Item).source.profile().await.unwrap_err();
     let chain = Chain(&error).to_string();
     assert!(chain.contains("nested deeper than 64") || chain.contains("instead of JSON"), "{chain}");
 }

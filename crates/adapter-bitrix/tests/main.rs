@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod probing;
+#[cfg(test)]
 mod reading;
 #[cfg(test)]
 mod rude;

@@ -6,8 +6,9 @@ use b24sync_adapter_bitrix::Dialect;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::field::FieldKind;
 use b24sync_domain::mapping::value;
+use b24sync_domain::portal::BoundStyle;
 use b24sync_domain::ports::CrmSource;
-use b24sync_domain::progress::{Cursor, Window};
+use b24sync_domain::progress::{Cursor, TimeBound, Window};
 use b24sync_domain::record::Layout;
 use b24sync_portal_emulator::{
     Accounting, Entity, ItemUpperNames, MinusOneTotal, OperatingInTime, OperatingLimit, Portal, Truth,
@@ -199,16 +200,43 @@ async fn a_window_holds_what_changed_since_its_beginning_and_an_empty_one_costs_
     for dialect in [Dialect::Item, Dialect::Classic] {
         let rig = Rig::on(&running, dialect);
         let since = DateTime::from_timestamp(since, 0).unwrap();
-        let table = rig.read(deal, Window::ModifiedSince(since)).await.unwrap();
+        let from = |at| Window::ModifiedSince(TimeBound { at, style: BoundStyle::WithOffset });
+        let table = rig.read(deal, from(since)).await.unwrap();
         assert_eq!(table.ids(), changed, "{dialect:?}");
         let batch = &table.batches[0];
         assert_eq!(batch.modified(0), Some(since));
 
-        let later = Window::ModifiedSince(since + chrono::Duration::days(1));
+        let later = from(since + chrono::Duration::days(1));
         portal.reset_stats();
         let batch = rig.page(&query(deal, &table.fields, later)).await.unwrap();
         assert!(batch.is_empty() && batch.exhausted);
         assert_eq!((portal.stats().http_requests, portal.stats().batch_commands), (1, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_a_few_fields_brings_them_and_nothing_else() {
+    let (portal, running) = deals(2_600);
+    let deal = entity("deal");
+    for dialect in [Dialect::Item, Dialect::Classic] {
+        let rig = Rig::on(&running, dialect);
+        let fields = rig.source.fields(deal).await.unwrap();
+        let user_field = fields.iter().find(|field| field.name.is_user_field()).unwrap().clone();
+        for wanted in [vec![user_field], vec![]] {
+            let mut query = query(deal, &wanted, Window::Everything);
+            let mut ids = Vec::new();
+            loop {
+                let batch = rig.page(&query).await.unwrap();
+                assert_eq!(batch.strays().count(), 0, "{dialect:?}");
+                assert!((0..batch.len()).all(|row| wanted.is_empty() || batch.value(row, 0).is_some()), "{dialect:?}");
+                ids.extend(batch.ids().iter().map(|id| id.get()));
+                if batch.exhausted {
+                    break;
+                }
+                query.cursor = Cursor::after(*ids.last().unwrap());
+            }
+            assert_eq!(ids, portal.ids(Entity::Deal), "{dialect:?}");
+        }
     }
 }
 
@@ -250,7 +278,7 @@ async fn records_are_counted_and_the_connection_is_described() {
         let rig = Rig::on(&running, dialect);
         assert_eq!(rig.source.count(entity("deal")).await.unwrap(), Some(321));
         assert_eq!(rig.source.count(entity("lead")).await.unwrap(), Some(0));
-        let profile = rig.source.probe().await.unwrap();
+        let profile = rig.source.profile().await.unwrap();
         assert_eq!((profile.user_id, profile.admin), (1, Some(true)));
         assert!(profile.scopes.contains(&"crm".to_owned()), "{profile:?}");
         assert_eq!(profile.server_time.offset().local_minus_utc(), 3 * 3600);

@@ -137,7 +137,7 @@ async fn an_endless_body_is_cut_off_at_the_limit() {
     let mut config = config(&address, Dialect::Item);
     config.max_body = 1_000_000;
     config.retry.attempts = 2;
-    let error = Rig::with(&config).source.probe().await.unwrap_err();
+    let error = Rig::with(&config).source.profile().await.unwrap_err();
     assert!(Chain(&error).to_string().contains("longer than 1000000 bytes"), "{}", Chain(&error));
 }
 
@@ -148,7 +148,7 @@ async fn silence_ends_with_the_time_limit() {
     let mut config = config(&address, Dialect::Item);
     config.read_timeout = Duration::from_millis(50);
     config.retry.attempts = 2;
-    let error = Rig::with(&config).source.probe().await.unwrap_err();
+    let error = Rig::with(&config).source.profile().await.unwrap_err();
     let chain = Chain(&error).to_string();
     assert!(matches!(error, SourceError::Unavailable { .. }) && chain.contains("timed out"), "{chain}");
 }
@@ -167,6 +167,6 @@ async fn a_compressed_bomb_is_measured_after_decompression() {
     let mut config = config(&parrot(bytes).address, Dialect::Item);
     config.max_body = 100_000;
     config.retry.attempts = 1;
-    let error = Rig::with(&config).source.probe().await.unwrap_err();
+    let error = Rig::with(&config).source.profile().await.unwrap_err();
     assert!(Chain(&error).to_string().contains("longer than 100000 bytes"), "{}", Chain(&error));
 }

@@ -95,7 +95,7 @@ async fn the_code_is_in_no_error_no_debug_and_no_log() {
         said.push(format!("{error:?} {} {}", Chain(&error), error.advice()));
     }
     drop(running);
-    let error = Rig::with(&config).source.probe().await.unwrap_err();
+    let error = Rig::with(&config).source.profile().await.unwrap_err();
     said.push(format!("{error:?} {}", Chain(&error)));
     assert!(said.last().unwrap().contains("refused"), "{said:?}");
     said.push(format!("{config:?} {:#?} {:?}", config.webhook, LocalPacer::new(2.0, 50)));
@@ -112,4 +112,19 @@ fn errors_of_the_configuration_do_not_repeat_it() {
     let webhook = WebhookUrl::parse(&format!("http://portal.example/rest/1/{CANARY}/")).unwrap();
     let problems = BitrixConfig::new(webhook).problems();
     assert!(!problems.is_empty() && !format!("{problems:?}").contains(CANARY));
+}
+
+#[tokio::test]
+async fn the_address_is_host_and_port_alone() {
+    let (_portal, running) = portal(|config| CANARY.clone_into(&mut config.webhook_code));
+    let rig = Rig::on(&running, Dialect::Item);
+    assert_eq!(format!("http://{}", rig.source.address()), running.base_url());
+    for (webhook, address) in [
+        ("https://Portal.Bitrix24.COM/rest/17/", "portal.bitrix24.com"),
+        ("https://portal.bitrix24.com:443/rest/17/", "portal.bitrix24.com"),
+        ("https://crm.example.com:8443/rest/17/", "crm.example.com:8443"),
+    ] {
+        let config = config(&format!("{webhook}{CANARY}/"), Dialect::Item);
+        assert_eq!(Rig::with(&config).source.address(), address);
+    }
 }

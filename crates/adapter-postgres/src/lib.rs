@@ -1,7 +1,7 @@
 //! Keeps the replica and the control tables in PostgreSQL.
 //!
-//! [`PgStore`] implements the storing ports of the domain: `RecordStore`, `ReadOrder`, `RunLog`, `LeaseStore` and
-//! `StatusStore`. [`migrate()`] makes what it needs. Everything works behind a transaction pooler: no session state, no
+//! [`PgStore`] implements the storing ports of the domain: `RecordStore`, `DeletionStore`,
+//! `DriftStore`, `SchemaStore`, `ReadOrder`, `RunLog`, `LeaseStore`, `PortalStore` and `StatusStore`. [`migrate()`] makes what it needs. Everything works behind a transaction pooler: no session state, no
 //! temporary tables, every name qualified.
 //!
 //! - Control tables live in the schema `b24sync` and come from `/migrations`; simple questions to them are written in
@@ -19,6 +19,7 @@ mod leases;
 mod migrate;
 mod order;
 mod pool;
+mod portal;
 mod records;
 mod runs;
 mod schema;

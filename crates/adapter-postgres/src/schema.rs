@@ -32,6 +32,7 @@ diesel::table! {
         table_name -> Text,
         relation -> Oid,
         ours -> Bool,
+        keeps_deleted -> Bool,
         created_at -> Timestamptz,
     }
 }

@@ -17,7 +17,7 @@ use diesel_async::RunQueryDsl as _;
 use crate::connection::Connection;
 use crate::error::Trouble;
 use crate::runs::{Logged, LoggedColumns, logged_columns, logged_run};
-use crate::schema::{entity_progress, quarantine};
+use crate::schema::{entity_progress, quarantine, replicas};
 use crate::sql::{catalog, fingerprints, sql};
 use crate::store::PgStore;
 use crate::transaction::retrying;
@@ -55,8 +55,10 @@ impl StatusStore for PgStore {
             let mut connection = self.connections().lend().await?;
             let relation = catalog::relation(&mut connection, self.table(entity)).await?;
             let table = relation.map(|_| self.table(entity));
+            let keeps_deleted = keeps_deleted(&mut connection, entity).await?;
             let statement = fingerprints::range(
                 table,
+                keeps_deleted,
                 entity.type_id(),
                 after.get(),
                 up_to.map_or(i64::MAX, Cursor::get),
@@ -115,8 +117,17 @@ async fn rows(connection: &mut Connection, store: &PgStore, entity: EntityType) 
     if catalog::relation(connection, table).await?.is_none() {
         return Ok(None);
     }
-    let (rows,): (i64,) = connection.load_one(sql("select count(*) from ").table(table).rows::<(BigInt,)>()).await?;
+    let live = if keeps_deleted(connection, entity).await? { " where deleted_at is null" } else { "" };
+    let statement = sql("select count(*) from ").table(table).text(live).rows::<(BigInt,)>();
+    let (rows,): (i64,) = connection.load_one(statement).await?;
     Ok(Some(rows))
+}
+
+/// Whether the table has rows of deleted records, and the column that tells them from the others.
+async fn keeps_deleted(connection: &mut Connection, entity: EntityType) -> Result<bool, Trouble> {
+    let keeps: Option<bool> =
+        replicas::table.find(entity.type_id()).select(replicas::keeps_deleted).first(connection).await.optional()?;
+    Ok(keeps.unwrap_or_default())
 }
 
 async fn last_run(

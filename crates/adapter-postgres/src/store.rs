@@ -6,6 +6,7 @@ use std::sync::Arc;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
 use b24sync_domain::mapping::TimestampStyle;
+use b24sync_domain::settings::DeleteMode;
 
 use crate::config::DatabaseUrl;
 use crate::error::Trouble;
@@ -81,6 +82,8 @@ pub struct StoreOptions {
     pub schema: SchemaName,
     /// Type of new columns for instants (`TIMESTAMP_TYPE`).
     pub timestamps: TimestampStyle,
+    /// What becomes of rows of deleted records (`DELETE_MODE`).
+    pub deletes: DeleteMode,
     /// Connections.
     pub pool: PoolSettings,
 }
@@ -95,6 +98,7 @@ struct Inner {
     connections: Connections,
     tables: SystemTables,
     timestamps: TimestampStyle,
+    deletes: DeleteMode,
 }
 
 impl PgStore {
@@ -106,10 +110,10 @@ impl PgStore {
     /// twice here.
     pub async fn connect(url: &DatabaseUrl, options: StoreOptions) -> Result<PgStore, StoreError> {
         let doing = "connecting";
-        let StoreOptions { schema, timestamps, pool } = options;
+        let StoreOptions { schema, timestamps, deletes, pool } = options;
         let connections = Connections::new(url, pool).map_err(|failure| failure.into_store(doing))?;
         let tables = checked(&connections, schema.as_str()).await.map_err(|trouble| trouble.into_store(doing))?;
-        Ok(PgStore { inner: Arc::new(Inner { connections, tables, timestamps }) })
+        Ok(PgStore { inner: Arc::new(Inner { connections, tables, timestamps, deletes }) })
     }
 
     pub(crate) fn connections(&self) -> &Connections {
@@ -122,6 +126,10 @@ impl PgStore {
 
     pub(crate) fn timestamps(&self) -> TimestampStyle {
         self.inner.timestamps
+    }
+
+    pub(crate) fn deletes(&self) -> DeleteMode {
+        self.inner.deletes
     }
 
     pub(crate) fn table(&self, entity: EntityType) -> Table<'_> {

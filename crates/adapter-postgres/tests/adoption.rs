@@ -179,7 +179,13 @@ async fn migrations_go_back_down() {
     let database = TestDatabase::create().await;
     migrate(&url(&database), &MigrateOptions::default()).await.unwrap();
     let sql = database.client().await;
-    sql.batch_execute(include_str!("../../../migrations/2026-01-01-000000_control_schema/down.sql")).await.unwrap();
+    for down in [
+        include_str!("../../../migrations/2026-01-03-000000_always_equal/down.sql"),
+        include_str!("../../../migrations/2026-01-02-000000_new_record_floor/down.sql"),
+        include_str!("../../../migrations/2026-01-01-000000_control_schema/down.sql"),
+    ] {
+        sql.batch_execute(down).await.unwrap();
+    }
     sql.batch_execute("truncate b24sync.__diesel_schema_migrations").await.unwrap();
     migrate(&url(&database), &MigrateOptions::default()).await.unwrap();
 }

@@ -15,7 +15,10 @@ const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/ca.
 async fn write(client: &Client, directory: &str, name: &str, text: &str) {
     let lines = format!("copy (select unnest(string_to_array($t${}$t$, E'\\n'))) to '{directory}/{name}'", text.trim());
     client.batch_execute(&lines).await.unwrap();
-    client.batch_execute(&format!("copy (select 1) to program 'chmod 600 {directory}/{name}'")).await.unwrap();
+    client
+        .batch_execute(&format!("copy (select 1) to program 'cat > /dev/null; chmod 600 {directory}/{name}'"))
+        .await
+        .unwrap();
 }
 
 async fn encrypted() -> PgServer {

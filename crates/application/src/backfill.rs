@@ -15,10 +15,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::deletions;
-use crate::pass::{self, Pass, Reading};
+use crate::deletions::{self, Candidates};
+use crate::holding::under_lease;
+use crate::pass::{self, Frame, Pass, Reading};
 use crate::ports::Ports;
-use crate::schema;
+use crate::{drift, portal, schema};
 
 /// Batches between reading and writing: the one that is being read or waits to be written. With the one that is being
 /// written, two are in memory.
@@ -39,13 +40,21 @@ pub async fn backfill(
     confirmed: Option<RunId>,
     stop: &CancellationToken,
 ) -> Result<RunSummary, SyncError> {
+    under_lease(ports, entity, |lease| async move {
+        under(Frame { ports, lease: &lease, timestamps, stop }, confirmed).await
+    })
+    .await
+}
+
+/// The same under a lease that is held already.
+pub(crate) async fn under(frame: Frame<'_>, confirmed: Option<RunId>) -> Result<RunSummary, SyncError> {
     let read = async |pass: &mut Pass<'_>| read_everything(pass, confirmed).await;
-    pass::run(ports, entity, RunKind::Full, timestamps, stop, read).await
+    pass::run(frame, RunKind::Full, read).await
 }
 
 async fn read_everything(pass: &mut Pass<'_>, confirmed: Option<RunId>) -> Result<Reading, SyncError> {
     let mut plan = schema::ensure(pass.ports, pass.entity, pass.timestamps).await?;
-    rewind_if_widened(pass, &plan).await?;
+    begin_with_these_fields(pass, &plan).await?;
     let expected = pass.ports.source.count(pass.entity).await.unwrap_or_else(|error| {
         tracing::debug!(entity = %pass.entity, error = %Chain(&error), "the portal does not say how many records there are");
         None
@@ -60,7 +69,9 @@ async fn read_everything(pass: &mut Pass<'_>, confirmed: Option<RunId>) -> Resul
         pass.store(&mut plan, batch, cursor).await?;
     }
     if complete {
-        deletions::reconcile(pass, &mut plan, confirmed).await
+        let reading = deletions::reconcile(pass, &mut plan, Candidates::unseen(), confirmed).await?;
+        portal::probe_if_stale(pass.ports, pass.entity).await;
+        Ok(reading)
     } else if pass.stop.is_cancelled() {
         Ok(Reading::Stopped)
     } else {
@@ -70,15 +81,22 @@ async fn read_everything(pass: &mut Pass<'_>, confirmed: Option<RunId>) -> Resul
     }
 }
 
-/// Records that an earlier process of this run read did not bring values for columns that exist only now.
-async fn rewind_if_widened(pass: &mut Pass<'_>, plan: &SchemaPlan) -> Result<(), SyncError> {
-    if pass.run.cursor > Cursor::START && (plan.create || !plan.add.is_empty()) {
+/// Records that an earlier process of this run read without knowing the fields as they are now are read again; then the
+/// run covers every change of the fields so far.
+async fn begin_with_these_fields(pass: &mut Pass<'_>, plan: &SchemaPlan) -> Result<(), SyncError> {
+    let pending = drift::pending(pass).await?;
+    let uncovered = pending.iter().any(|change| change.covered_by != Some(pass.run.id));
+    if pass.run.cursor > Cursor::START && (plan.create || uncovered) {
         let rewound = pass.ports.runs.rewind(pass.run.id, pass.lease).await;
         pass.run.start = rewound.map_err(|source| pass.store_failed(source))?;
         pass.run.cursor = Cursor::START;
         pass.run.processed = 0;
         pass.run.quarantined = 0;
         pass.run.source_start = None;
+    }
+    if uncovered {
+        let covered = pass.ports.drift.cover(pass.run.id, pass.lease).await;
+        covered.map_err(|source| pass.store_failed(source))?;
     }
     Ok(())
 }

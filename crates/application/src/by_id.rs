@@ -13,7 +13,8 @@ use b24sync_domain::record::ReadToken;
 use b24sync_domain::run::{RunKind, RunSummary};
 use tokio_util::sync::CancellationToken;
 
-use crate::pass::{self, Pass, Reading};
+use crate::holding::under_lease;
+use crate::pass::{self, Frame, Pass, Reading};
 use crate::ports::Ports;
 use crate::schema;
 
@@ -32,8 +33,18 @@ pub async fn sync_by_ids(
     timestamps: TimestampStyle,
     stop: &CancellationToken,
 ) -> Result<RunSummary, SyncError> {
+    under_lease(
+        ports,
+        entity,
+        |lease| async move { under(Frame { ports, lease: &lease, timestamps, stop }, ids).await },
+    )
+    .await
+}
+
+/// The same under a lease that is held already.
+pub(crate) async fn under(frame: Frame<'_>, ids: &[RecordId]) -> Result<RunSummary, SyncError> {
     let read = async |pass: &mut Pass<'_>| read_named(pass, ids).await;
-    pass::run(ports, entity, RunKind::Webhook, timestamps, stop, read).await
+    pass::run(frame, RunKind::Webhook, read).await
 }
 
 async fn read_named(pass: &mut Pass<'_>, ids: &[RecordId]) -> Result<Reading, SyncError> {

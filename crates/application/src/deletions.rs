@@ -1,5 +1,7 @@
 //! Finds records that are gone from the portal, and proves it before a row goes (CORRECTNESS 4.5).
 
+use std::vec::IntoIter;
+
 use b24sync_domain::entity::RecordId;
 use b24sync_domain::error::SyncError;
 use b24sync_domain::mapping::schema::SchemaPlan;
@@ -14,28 +16,75 @@ use crate::pass::{Pass, Reading};
 /// Records that the portal says it does not have, by the read that said so.
 type Proven = Vec<(ReadToken, Vec<RecordId>)>;
 
-/// Compares the table with a complete listing: what the listing did not show is asked for by id, one by one, together
-/// with a record that was just seen. Only what is missing then is deleted, and only so much of it as is believable,
-/// unless an operator confirmed exactly this run.
+/// Records that a complete listing did not show.
+pub(crate) enum Candidates {
+    /// Those of the table that no read of this run has seen.
+    Unseen {
+        /// Where to go on.
+        after: Cursor,
+    },
+    /// Those that a listing of ids left out.
+    Unlisted {
+        /// Which.
+        ids: IntoIter<RecordId>,
+        /// A record that it showed.
+        control: Option<RecordId>,
+    },
+}
+
+impl Candidates {
+    /// Those that a full pass did not see.
+    pub(crate) fn unseen() -> Candidates {
+        Candidates::Unseen { after: Cursor::START }
+    }
+
+    /// The next ones to ask for, as many as one request can.
+    async fn next(&mut self, pass: &Pass<'_>) -> Result<Vec<RecordId>, SyncError> {
+        match self {
+            Candidates::Unseen { after } => {
+                let unseen = pass.unseen(*after).await?;
+                if let Some(last) = unseen.last() {
+                    *after = Cursor::after(last.get());
+                }
+                Ok(unseen)
+            }
+            Candidates::Unlisted { ids, .. } => Ok(ids.take(MAX_EVIDENCE).collect()),
+        }
+    }
+
+    /// A record that was seen a moment ago: asked for together with the others, it shows that their absence means
+    /// something.
+    async fn control(&self, pass: &Pass<'_>) -> Result<Option<RecordId>, SyncError> {
+        match self {
+            Candidates::Unseen { .. } => pass.control().await,
+            Candidates::Unlisted { control, .. } => Ok(*control),
+        }
+    }
+}
+
+/// Asks for each candidate by id, one by one, together with a record that was just seen. Only what is missing then is
+/// deleted, and only so much of it as is believable, unless an operator confirmed exactly this run.
 ///
 /// # Errors
 /// [`SyncError::NothingVisible`] and [`SyncError::DeletionsHeld`] with nothing deleted.
 pub(crate) async fn reconcile(
     pass: &mut Pass<'_>,
     plan: &mut SchemaPlan,
+    mut candidates: Candidates,
     confirmed: Option<RunId>,
 ) -> Result<Reading, SyncError> {
     let mut proven = Proven::new();
     let mut believable = None;
-    let mut after = Cursor::START;
     loop {
         if pass.stop.is_cancelled() {
             return Ok(Reading::Stopped);
         }
-        let unseen = pass.unseen(after).await?;
-        let Some(last) = unseen.last() else { break };
-        after = Cursor::after(last.get());
-        question(pass, plan, &unseen, &mut proven).await?;
+        let asked = candidates.next(pass).await?;
+        if asked.is_empty() {
+            break;
+        }
+        let control = candidates.control(pass).await?;
+        question(pass, plan, &asked, control, &mut proven).await?;
         let limit = match believable {
             Some(limit) => limit,
             None => *believable.insert(unconfirmed_deletions(pass.live().await?)),
@@ -53,12 +102,13 @@ pub(crate) async fn reconcile(
 async fn question(
     pass: &mut Pass<'_>,
     plan: &mut SchemaPlan,
-    unseen: &[RecordId],
+    asked: &[RecordId],
+    control: Option<RecordId>,
     proven: &mut Proven,
 ) -> Result<(), SyncError> {
-    let nothing_visible = SyncError::NothingVisible { entity: pass.entity, count: unseen.len() };
-    let Some(control) = pass.control().await? else { return Err(nothing_visible) };
-    let evidence = pass.ports.source.evidence(pass.entity, unseen, control, &pass.ports.order).await;
+    let nothing_visible = SyncError::NothingVisible { entity: pass.entity, count: asked.len() };
+    let Some(control) = control else { return Err(nothing_visible) };
+    let evidence = pass.ports.source.evidence(pass.entity, asked, control, &pass.ports.order).await;
     let evidence = evidence.map_err(|source| pass.source_failed(source))?;
     if !evidence.control_found {
         // Type or rights are gone: "not found" means nothing now.
@@ -88,7 +138,13 @@ async fn bury(pass: &mut Pass<'_>, proven: Proven, confirmed: Option<RunId>) -> 
     }
     let live = pass.live().await?;
     if count > unconfirmed_deletions(live) && confirmed != Some(pass.run.id) {
-        return Err(SyncError::DeletionsHeld { entity: pass.entity, run: pass.run.id, count, live });
+        return Err(SyncError::DeletionsHeld {
+            entity: pass.entity,
+            run: pass.run.id,
+            kind: pass.run.kind,
+            count,
+            live,
+        });
     }
     for (read, ids) in proven {
         pass.bury(&ids, read).await?;

@@ -26,6 +26,15 @@ where
     W: Future<Output = Result<T, SyncError>>,
 {
     let lease = acquire(ports, entity).await?;
+    hold(ports, lease, work).await
+}
+
+/// Does `work` under a lease that [`acquire`] got.
+pub(crate) async fn hold<T, W>(ports: &Ports, lease: Lease, work: impl FnOnce(Lease) -> W) -> Result<T, SyncError>
+where
+    W: Future<Output = Result<T, SyncError>>,
+{
+    let entity = lease.scope.0;
     let result = tokio::select! {
         result = work(lease.clone()) => result,
         error = keep(ports, &lease) => Err(SyncError::Store { entity, source: error }),
@@ -36,7 +45,8 @@ where
     result
 }
 
-async fn acquire(ports: &Ports, entity: EntityType) -> Result<Lease, SyncError> {
+/// Takes the entity's lease, from a process that is certainly gone if need be.
+pub(crate) async fn acquire(ports: &Ports, entity: EntityType) -> Result<Lease, SyncError> {
     let scope = Scope(entity);
     let store = |source| SyncError::Store { entity, source };
     let me = ports.instances.me();

@@ -6,19 +6,21 @@ use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::SyncError;
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::mapping::schema::SchemaPlan;
+use b24sync_domain::portal::BoundStyle;
 use b24sync_domain::ports::{ListQuery, NewsQuery, Standing};
-use b24sync_domain::progress::{Cursor, Window};
+use b24sync_domain::progress::{Cursor, TimeBound, Window};
 use b24sync_domain::record::RecordBatch;
 use b24sync_domain::run::{RunKind, RunSummary};
 use tokio_util::sync::CancellationToken;
 
-use crate::backfill::backfill;
-use crate::pass::{self, Pass, Reading};
+use crate::holding::under_lease;
+use crate::pass::{self, Frame, Pass, Reading};
 use crate::ports::Ports;
-use crate::schema;
+use crate::{backfill, drift, portal, schema};
 
-/// Replicates every record of `entity` that changed since its watermark, and every new one. An entity that has never
-/// been read completely is read completely instead.
+/// Replicates every record of `entity` that changed since its watermark, and every new one; then gives the stored records
+/// the values of fields that are new. An entity that has never been read completely, or whose portal does not select by
+/// time as it should, is read completely instead; one whose fields mean something else now is read completely as well.
 ///
 /// The window's lower bound is fixed for the whole pass and pages go by id, so that neither records that share a second
 /// nor edits during the pass are skipped. The watermark moves only when both listings have ended, and only to the
@@ -26,7 +28,7 @@ use crate::schema;
 /// next pass sees it.
 ///
 /// # Errors
-/// As [`backfill`].
+/// As [`backfill`](crate::backfill::backfill).
 #[tracing::instrument(name = "sync.incremental", skip_all, fields(entity = %entity))]
 pub async fn incremental(
     ports: &Ports,
@@ -34,31 +36,50 @@ pub async fn incremental(
     timestamps: TimestampStyle,
     stop: &CancellationToken,
 ) -> Result<RunSummary, SyncError> {
-    let standing = ports.runs.standing(entity).await.map_err(|source| SyncError::Store { entity, source })?;
-    let Some(standing) = standing else {
-        return Box::pin(backfill(ports, entity, timestamps, None, stop)).await;
-    };
-    let read = async |pass: &mut Pass<'_>| read_news(pass, standing).await;
-    pass::run(ports, entity, RunKind::Incremental, timestamps, stop, read).await
+    under_lease(ports, entity, |lease| async move { under(Frame { ports, lease: &lease, timestamps, stop }).await })
+        .await
 }
 
-async fn read_news(pass: &mut Pass<'_>, standing: Standing) -> Result<Reading, SyncError> {
+/// The same under a lease that is held already.
+pub(crate) async fn under(frame: Frame<'_>) -> Result<RunSummary, SyncError> {
+    let (ports, entity) = (frame.ports, frame.lease.scope.0);
+    let standing = ports.runs.standing(entity).await.map_err(|source| SyncError::Store { entity, source })?;
+    let Some(standing) = standing else { return Box::pin(backfill::under(frame, None)).await };
+    portal::claim(ports, entity).await?;
+    let Some(style) = portal::bounds(ports, entity).await? else {
+        return Box::pin(backfill::under(frame, None)).await;
+    };
+    let read = async |pass: &mut Pass<'_>| read_news(pass, standing, style).await;
+    let summary = pass::run(frame, RunKind::Incremental, read).await?;
+    if summary.status.has_ended_well() && drift::needs_everything(ports, entity).await? {
+        tracing::info!(entity = %entity, "fields have changed so that every record must be read again");
+        return Box::pin(backfill::under(frame, None)).await;
+    }
+    Ok(summary)
+}
+
+async fn read_news(pass: &mut Pass<'_>, standing: Standing, style: BoundStyle) -> Result<Reading, SyncError> {
     let mut plan = schema::ensure(pass.ports, pass.entity, pass.timestamps).await?;
     pass.announce(None);
+    let since = TimeBound { at: standing.watermark.0, style };
     let query = NewsQuery {
         entity: pass.entity,
         layout: Arc::clone(&plan.mapping.layout),
-        changed: (standing.watermark.0, pass.run.cursor),
+        changed: (since, pass.run.cursor),
         created: standing.floor,
     };
     let news = pass.ports.source.news(&query, &pass.ports.order).await;
     let news = news.map_err(|source| pass.source_failed(source))?;
-    let window = Window::ModifiedSince(standing.watermark.0);
+    let window = Window::ModifiedSince(since);
     let changed = follow(pass, &mut plan, window, news.changed, Progress::Kept).await?;
     if changed == Reading::Stopped {
         return Ok(changed);
     }
-    follow(pass, &mut plan, Window::Everything, news.created, Progress::NotKept).await
+    let created = follow(pass, &mut plan, Window::Everything, news.created, Progress::NotKept).await?;
+    if created == Reading::Stopped {
+        return Ok(created);
+    }
+    drift::fill(pass, &mut plan).await
 }
 
 /// Whether a listing's position is the run's cursor. One run has one; the listing of new records begins anew when the

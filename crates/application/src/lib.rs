@@ -7,6 +7,9 @@
 //! - [`backfill`]: read every record of an entity, resumable from its cursor.
 //! - [`by_id`]: read the records that somebody named.
 //! - [`incremental`]: read what changed since the watermark, and what is new.
+//! - [`sweep`]: compare ids, to find what is gone and what nobody saw.
+//! - [`start`]: start one of these, or join the one that is on.
+//! - [`portal`]: whose replica this is.
 //! - [`status`]: answers about the replica.
 //! - [`verify`]: portal against replica, read-only.
 //!
@@ -15,12 +18,16 @@
 pub mod backfill;
 pub mod by_id;
 mod deletions;
+mod drift;
 pub mod holding;
 pub mod incremental;
 mod pass;
+pub mod portal;
 pub mod ports;
 pub mod schema;
+pub mod start;
 pub mod status;
+pub mod sweep;
 pub mod verify;
 
 pub use pass::OVERLAP;

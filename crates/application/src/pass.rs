@@ -6,6 +6,7 @@ use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::{Chain, SyncError};
 use b24sync_domain::lease::Lease;
 use b24sync_domain::mapping::TimestampStyle;
+use b24sync_domain::mapping::rows::MappedBatch;
 use b24sync_domain::mapping::schema::SchemaPlan;
 use b24sync_domain::ports::{Commit, RunEvent, Step};
 use b24sync_domain::progress::{Cursor, Watermark};
@@ -15,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::deletions;
-use crate::holding::under_lease;
+use crate::portal;
 use crate::ports::Ports;
 use crate::schema;
 
@@ -49,35 +50,42 @@ pub(crate) enum Reading {
     Stopped,
 }
 
-/// Opens a run under the entity's lease, lets `read` do its reading, and ends the run with what came of it.
+/// What every sync is told.
+#[derive(Clone, Copy)]
+pub(crate) struct Frame<'a> {
+    pub(crate) ports: &'a Ports,
+    /// Under which the sync works; its scope is the entity.
+    pub(crate) lease: &'a Lease,
+    pub(crate) timestamps: TimestampStyle,
+    pub(crate) stop: &'a CancellationToken,
+}
+
+/// Opens a run, lets `read` do its reading, and ends the run with what came of it.
 pub(crate) async fn run(
-    ports: &Ports,
-    entity: EntityType,
+    frame: Frame<'_>,
     kind: RunKind,
-    timestamps: TimestampStyle,
-    stop: &CancellationToken,
     read: impl AsyncFnOnce(&mut Pass<'_>) -> Result<Reading, SyncError>,
 ) -> Result<RunSummary, SyncError> {
-    under_lease(ports, entity, |lease| async move {
-        let run = ports.runs.open(entity, kind, &lease).await.map_err(|source| SyncError::Store { entity, source })?;
-        let mut pass = Pass { ports, entity, lease: &lease, stop, run, timestamps, written: 0, deleted: 0 };
-        let reading = tokio::select! {
-            biased;
-            reading = read(&mut pass) => reading,
-            // A call that waits for the portal's limits may wait for minutes.
-            () = stopped_for_long(stop) => Ok(Reading::Stopped),
-        };
-        let ended = match reading {
-            Ok(Reading::Complete) => pass.complete().await,
-            Ok(Reading::Stopped) => pass.cancel().await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &ended {
-            pass.fail(error).await;
-        }
-        ended
-    })
-    .await
+    let Frame { ports, lease, timestamps, stop } = frame;
+    let entity = lease.scope.0;
+    portal::claim(ports, entity).await?;
+    let run = ports.runs.open(entity, kind, lease).await.map_err(|source| SyncError::Store { entity, source })?;
+    let mut pass = Pass { ports, entity, lease, stop, run, timestamps, written: 0, deleted: 0 };
+    let reading = tokio::select! {
+        biased;
+        reading = read(&mut pass) => reading,
+        // A call that waits for the portal's limits may wait for minutes.
+        () = stopped_for_long(stop) => Ok(Reading::Stopped),
+    };
+    let ended = match reading {
+        Ok(Reading::Complete) => pass.complete().await,
+        Ok(Reading::Stopped) => pass.cancel().await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &ended {
+        pass.fail(error).await;
+    }
+    ended
 }
 
 /// Ready some time after the run was asked to stop. What is dropped then was not committed, and is read again.
@@ -133,6 +141,31 @@ impl Pass<'_> {
         self.written += commit.written;
         self.run.quarantined += u64::try_from(refused.count()).unwrap_or(u64::MAX);
         Ok(commit)
+    }
+
+    /// Counts records that were looked at and need not be stored.
+    pub(crate) async fn count(
+        &mut self,
+        records: usize,
+        source_time: DateTime<Utc>,
+        cursor: Option<Cursor>,
+    ) -> Result<(), SyncError> {
+        let source_start = *self.run.source_start.get_or_insert(source_time);
+        let processed = u64::try_from(records).unwrap_or(u64::MAX);
+        let step = Step { run: self.run.id, cursor, source_start, processed };
+        let counted = self.ports.records.commit(&MappedBatch::empty(self.entity), &step, self.lease).await;
+        counted.map_err(|source| self.store_failed(source))?;
+        self.run.processed += processed;
+        self.ports
+            .observer
+            .on(&RunEvent::Advanced { processed: self.run.processed, quarantined: self.run.quarantined });
+        Ok(())
+    }
+
+    /// Records of a range of ids that the table has.
+    pub(crate) async fn live_between(&self, after: Cursor, up_to: Option<Cursor>) -> Result<Vec<RecordId>, SyncError> {
+        let live = self.ports.deletions.live_ids(self.entity, after, up_to).await;
+        live.map_err(|source| self.store_failed(source))
     }
 
     /// Records of the table that this run has not seen, above `after`.

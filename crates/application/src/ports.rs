@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use b24sync_domain::ports::{
-    CrmSource, DeletionStore, Instances, LeaseStore, ReadOrder, RecordStore, RunLog, RunObserver, StatusStore,
+    CrmSource, DeletionStore, DriftStore, Instances, LeaseStore, PortalStore, ReadOrder, RecordStore, RunLog,
+    RunObserver, StatusStore,
 };
 
 /// One handle on every outbound port; cheap to clone.
@@ -17,6 +18,10 @@ pub struct Ports {
     pub records: Arc<dyn RecordStore>,
     /// Deleted records.
     pub deletions: Arc<dyn DeletionStore>,
+    /// Changes of fields that have not reached all records yet.
+    pub drift: Arc<dyn DriftStore>,
+    /// The portal that the replica belongs to.
+    pub portals: Arc<dyn PortalStore>,
     /// The run log.
     pub runs: Arc<dyn RunLog>,
     /// Leases.
@@ -32,6 +37,8 @@ pub struct Ports {
 pub struct StatusPorts {
     /// How the replica stands.
     pub status: Arc<dyn StatusStore>,
+    /// The portal that the replica belongs to.
+    pub portals: Arc<dyn PortalStore>,
     /// The run log.
     pub runs: Arc<dyn RunLog>,
     /// Leases.

@@ -16,11 +16,18 @@ use crate::ports::Ports;
 /// [`SyncError`] of the portal or the database; [`SyncError::MissingField`] when the description lacks what a sync
 /// cannot do without.
 pub async fn ensure(ports: &Ports, entity: EntityType, timestamps: TimestampStyle) -> Result<SchemaPlan, SyncError> {
-    let plan = plan(ports, entity, timestamps).await?;
-    match ports.records.ensure_table(&plan).await {
-        Ok(()) => {}
-        Err(source) => return Err(SyncError::Store { entity, source }),
-    }
+    let plan = loop {
+        let plan = plan(ports, entity, timestamps).await?;
+        match ports.records.ensure_table(&plan).await {
+            Ok(()) => break plan,
+            Err(StoreError::CannotWiden { column, source }) if !plan.mapping.is_pinned(&column) => {
+                tracing::warn!(entity = %entity, column = %column, error = %source, "column `{column}` cannot be given the type that its field has now; records that do not fit go into quarantine");
+                let pinned = ports.records.pin_column(entity, &column).await;
+                pinned.map_err(|source| SyncError::Store { entity, source })?;
+            }
+            Err(source) => return Err(SyncError::Store { entity, source }),
+        }
+    };
     if plan.changes_table() {
         tracing::info!(entity = %entity, columns = plan.add.len(), created = plan.create, "changed the table of {entity}");
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
 use b24sync_domain::lease::{Grant, Scope};
-use b24sync_domain::ports::{EntityOverview, Health, HealthQuery, LoggedRun, Quarantined, StatusQuery};
+use b24sync_domain::ports::{EntityOverview, Health, HealthQuery, LoggedRun, PortalOverview, Quarantined, StatusQuery};
 use b24sync_domain::run::RunStatus;
 
 use crate::holding::LEASE_TTL;
@@ -67,6 +67,15 @@ impl StatusQuery for StatusService {
     async fn recent_runs(&self, limit: u32) -> Result<Vec<LoggedRun>, StoreError> {
         self.ports.runs.close_abandoned().await?;
         self.ports.runs.recent(limit).await
+    }
+
+    async fn portal(&self) -> Result<Option<PortalOverview>, StoreError> {
+        let Some(portal) = self.ports.portals.portal().await? else { return Ok(None) };
+        let mut probes = Vec::new();
+        for entity in EntityType::all() {
+            probes.extend(self.ports.portals.probe(entity).await?);
+        }
+        Ok(Some(PortalOverview { portal, probes }))
     }
 
     async fn quarantine(&self, entity: Option<EntityType>, limit: u32) -> Result<Vec<Quarantined>, StoreError> {

@@ -14,7 +14,7 @@ use b24sync_domain::record::RecordBatch;
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::Ports;
-use crate::schema;
+use crate::{portal, schema};
 
 /// Fingerprints that are asked for at once.
 const PRINTS_AT_ONCE: u32 = 5_000;
@@ -80,6 +80,7 @@ pub async fn verify(
     timestamps: TimestampStyle,
     stop: &CancellationToken,
 ) -> Result<Comparison, SyncError> {
+    portal::check(ports, entity).await?;
     let mut plan = schema::plan(ports, entity, timestamps).await?;
     let mut comparison = Comparison::default();
     let mut cursor = Cursor::START;

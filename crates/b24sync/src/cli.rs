@@ -51,7 +51,7 @@ pub enum Command {
     /// Copies entities from the portal into their tables; Ctrl-C stops cleanly, the next sync goes on from there.
     #[command(
         override_usage = "b24sync sync [OPTIONS] <ENTITY>...\n       b24sync sync [OPTIONS] --all",
-        after_help = "Examples:\n  b24sync sync deal\n  b24sync sync --all --incremental\n  b24sync sync deal --id 7405,7406\n  b24sync sync --all --output json"
+        after_help = "Examples:\n  b24sync sync deal\n  b24sync sync --all --incremental\n  b24sync sync --all --sweep\n  b24sync sync deal --id 7405,7406\n  b24sync sync --all --output json"
     )]
     Sync(SyncArgs),
     /// Compares the portal with the tables; exit code 3 when they differ. Changes nothing without --repair.
@@ -63,8 +63,11 @@ pub enum Command {
     /// Shows how each entity's table stands.
     #[command(after_help = "Example:\n  b24sync status")]
     Status(StatusArgs),
-    /// Shows records that could not be stored, and why.
-    #[command(after_help = "Example:\n  b24sync quarantine list deal")]
+    /// Shows which column each field has, and what a sync would change about a table.
+    #[command(after_help = "Examples:\n  b24sync schema show deal\n  b24sync schema plan deal")]
+    Schema(SchemaArgs),
+    /// Shows records that could not be stored, and why; reads them again.
+    #[command(after_help = "Examples:\n  b24sync quarantine list deal\n  b24sync quarantine retry --all")]
     Quarantine(QuarantineArgs),
     /// Runs the service until it is told to stop; answers GET /health.
     #[command(after_help = "Example:\n  b24sync serve --port 8080")]
@@ -89,6 +92,10 @@ pub struct DatabaseArgs {
     /// Type of new columns for instants: timestamp (in UTC) or timestamptz [default: timestamp].
     #[arg(long, env = "TIMESTAMP_TYPE", help_heading = "Database")]
     pub timestamp_type: Option<String>,
+    /// What becomes of rows of records that are deleted in the portal: hard removes them, soft keeps them with the time in
+    /// `deleted_at` [default: hard].
+    #[arg(long, env = "DELETE_MODE", help_heading = "Database")]
+    pub delete_mode: Option<String>,
     /// Where the private PostgreSQL keeps its data without `DATABASE_URL` [default: the user's data folder].
     #[arg(long, env = "B24SYNC_DATA_DIR", help_heading = "Database")]
     pub data_dir: Option<std::path::PathBuf>,
@@ -161,12 +168,18 @@ pub struct SyncArgs {
     /// Read only what changed since the last sync, and what is new; an entity that was never synced is read completely.
     #[arg(long, conflicts_with = "full")]
     pub incremental: bool,
+    /// Compare ids only: take out what is gone, read what the table does not have.
+    #[arg(long, conflicts_with_all = ["full", "incremental"])]
+    pub sweep: bool,
     /// Read only the records with these ids, comma-separated, and apply what the portal says of them.
-    #[arg(long, value_name = "ID,…", value_delimiter = ',', conflicts_with_all = ["incremental", "full", "all", "confirm_deletes"])]
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', conflicts_with_all = ["incremental", "full", "sweep", "all", "confirm_deletes"])]
     pub id: Vec<i64>,
     /// Delete the rows of as many records as this run found deleted in the portal; it said so and waits.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["incremental", "all"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["incremental", "sweep", "all"])]
     pub confirm_deletes: Option<i64>,
+    /// The portal that this database belongs to has another address now: the one in `BITRIX_WEBHOOK_URL`.
+    #[arg(long)]
+    pub portal_moved: bool,
     /// Do not create or update the service's own tables first.
     #[arg(long)]
     pub no_migrate: bool,
@@ -206,6 +219,40 @@ pub struct StatusArgs {
     pub database: DatabaseArgs,
 }
 
+/// Arguments of `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: SchemaCommand,
+}
+
+/// What can be asked about replica tables.
+#[derive(Debug, Subcommand)]
+pub enum SchemaCommand {
+    /// Prints the statements that the next sync would run on the table, and what it would read again; changes nothing.
+    #[command(after_help = "Example:\n  b24sync schema plan deal")]
+    Plan {
+        /// Which entity: company, contact, lead, deal.
+        entity: String,
+        /// Database.
+        #[command(flatten)]
+        database: Box<DatabaseArgs>,
+        /// Portal.
+        #[command(flatten)]
+        portal: Box<PortalArgs>,
+    },
+    /// Prints the data dictionary: fields, their columns, types and labels.
+    #[command(after_help = "Example:\n  b24sync schema show deal --output json")]
+    Show {
+        /// Which entity: company, contact, lead, deal.
+        entity: String,
+        /// Database.
+        #[command(flatten)]
+        database: Box<DatabaseArgs>,
+    },
+}
+
 /// Arguments of `quarantine`.
 #[derive(Debug, Args)]
 pub struct QuarantineArgs {
@@ -227,7 +274,26 @@ pub enum QuarantineCommand {
         limit: u32,
         /// Database.
         #[command(flatten)]
-        database: DatabaseArgs,
+        database: Box<DatabaseArgs>,
+    },
+    /// Reads records in quarantine again and stores those that can be stored now.
+    #[command(
+        override_usage = "b24sync quarantine retry [OPTIONS] <ENTITY>...\n       b24sync quarantine retry [OPTIONS] --all",
+        after_help = "Example:\n  b24sync quarantine retry deal"
+    )]
+    Retry {
+        /// Entities: company, contact, lead, deal.
+        #[arg(required_unless_present = "all")]
+        entities: Vec<String>,
+        /// Every entity.
+        #[arg(long, conflicts_with = "entities")]
+        all: bool,
+        /// Database.
+        #[command(flatten)]
+        database: Box<DatabaseArgs>,
+        /// Portal.
+        #[command(flatten)]
+        portal: Box<PortalArgs>,
     },
 }
 

@@ -29,6 +29,11 @@ impl Failure {
         Failure { message, advice: advice.to_owned(), code: USAGE }
     }
 
+    /// Something that failed.
+    pub fn failed(message: String, advice: &str) -> Failure {
+        Failure { message, advice: advice.to_owned(), code: FAILED }
+    }
+
     /// A failure without advice of its own.
     pub fn of(doing: &str, error: &(dyn Error + 'static)) -> Failure {
         Failure { message: format!("{doing}: {}", Chain(error)), advice: String::new(), code: FAILED }

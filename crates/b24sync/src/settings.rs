@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use b24sync_domain::mapping::TimestampStyle;
+use b24sync_domain::settings::DeleteMode;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::cli::{DatabaseArgs, PortalArgs};
@@ -100,6 +101,8 @@ pub struct DatabaseSettings {
     pub max_overflow: u32,
     /// Type of new columns for instants.
     pub timestamps: TimestampStyle,
+    /// What becomes of rows of deleted records.
+    pub deletes: DeleteMode,
     /// Whether the private server is used on purpose, whatever `DATABASE_URL` says.
     pub wants_private: bool,
     /// Name of the database in the private server.
@@ -135,6 +138,17 @@ impl DatabaseSettings {
                 10,
                 "a number from 0 to 100; example: DATABASE_MAX_OVERFLOW=10",
                 |text| text.parse().ok().filter(|size| (0..=100).contains(size)),
+            ),
+            deletes: problems.parsed(
+                "DELETE_MODE",
+                args.delete_mode.as_deref(),
+                DeleteMode::Hard,
+                "one of hard, soft; example: DELETE_MODE=hard",
+                |text| match text {
+                    "hard" => Some(DeleteMode::Hard),
+                    "soft" => Some(DeleteMode::Soft),
+                    _ => None,
+                },
             ),
             timestamps: problems.parsed(
                 "TIMESTAMP_TYPE",

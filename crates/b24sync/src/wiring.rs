@@ -13,7 +13,7 @@ use b24sync_application::Ports;
 use b24sync_application::ports::StatusPorts;
 use b24sync_application::status::StatusService;
 use b24sync_domain::error::{Chain, StoreError};
-use b24sync_domain::ports::{CrmSource, HealthQuery, PortalPacer, RunObserver, StatusStore};
+use b24sync_domain::ports::{CrmSource, HealthQuery, PortalPacer, RunObserver, SchemaStore, StatusStore};
 use b24sync_embedded_postgres::{EmbeddedPostgres, Settings as EmbeddedSettings, Stop};
 use secrecy::ExposeSecret;
 
@@ -106,6 +106,8 @@ impl Database {
             order: Arc::new(self.store.clone()),
             records: Arc::new(self.store.clone()),
             deletions: Arc::new(self.store.clone()),
+            drift: Arc::new(self.store.clone()),
+            portals: Arc::new(self.store.clone()),
             runs: Arc::new(self.store.clone()),
             leases: Arc::new(self.store.clone()),
             instances: Arc::new(ThisProcess::new()),
@@ -117,6 +119,7 @@ impl Database {
     pub fn status_service(&self) -> StatusService {
         StatusService::new(StatusPorts {
             status: Arc::new(self.store.clone()),
+            portals: Arc::new(self.store.clone()),
             runs: Arc::new(self.store.clone()),
             leases: Arc::new(self.store.clone()),
             instances: Arc::new(ThisProcess::new()),
@@ -125,6 +128,11 @@ impl Database {
 
     /// How the replica stands, record by record.
     pub fn status_store(&self) -> Arc<dyn StatusStore> {
+        Arc::new(self.store.clone())
+    }
+
+    /// What replica tables are and what would become of them.
+    pub fn schema_store(&self) -> Arc<dyn SchemaStore> {
         Arc::new(self.store.clone())
     }
 
@@ -208,6 +216,7 @@ async fn connect(
     let options = StoreOptions {
         schema: schema(settings)?,
         timestamps: settings.timestamps,
+        deletes: settings.deletes,
         pool: PoolSettings {
             size: settings.pool_size,
             max_overflow: settings.max_overflow,

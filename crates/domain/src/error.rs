@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::entity::EntityType;
 use crate::mapping::ColumnName;
 use crate::progress::PageFault;
-use crate::run::RunId;
+use crate::run::{RunId, RunKind};
 
 /// Any error that an adapter met, kept as a cause.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
@@ -358,6 +358,14 @@ pub enum SyncError {
         #[source]
         source: StoreError,
     },
+    /// The replica belongs to another portal.
+    #[error("this database has the replica of the portal {known}, but BITRIX_WEBHOOK_URL leads to {given}")]
+    AnotherPortal {
+        /// The portal that it belongs to.
+        known: String,
+        /// The portal that was given.
+        given: String,
+    },
     /// Another process is at it.
     #[error("a sync of `{entity}` is already running (held by {})", who(.holder))]
     AlreadyRunning {
@@ -381,8 +389,10 @@ pub enum SyncError {
     DeletionsHeld {
         /// Whose records.
         entity: EntityType,
-        /// The run to confirm.
+        /// The run that found them.
         run: RunId,
+        /// What that run did: only a full one can be confirmed.
+        kind: RunKind,
         /// How many, as far as they were counted.
         count: u64,
         /// How many live records there were.
@@ -407,7 +417,7 @@ pub enum SyncError {
 }
 
 /// `process 4711 on host`, from the identity that processes give themselves, or that identity as it is.
-fn who(holder: &str) -> String {
+pub fn who(holder: &str) -> String {
     let mut parts = holder.split('/');
     match (parts.next(), parts.next(), parts.next()) {
         (Some(host), Some(pid), Some(_)) if pid.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -421,9 +431,10 @@ impl SyncError {
     /// What a client of the service may know.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            SyncError::AlreadyRunning { .. } | SyncError::DeletionsHeld { .. } | SyncError::NothingVisible { .. } => {
-                ErrorKind::Conflict
-            }
+            SyncError::AlreadyRunning { .. }
+            | SyncError::AnotherPortal { .. }
+            | SyncError::DeletionsHeld { .. }
+            | SyncError::NothingVisible { .. } => ErrorKind::Conflict,
             SyncError::Source { source, .. } => match source.remedy() {
                 Remedy::Retry { .. } | Remedy::Operator => ErrorKind::Unavailable,
                 Remedy::GiveUp => ErrorKind::Internal,
@@ -436,13 +447,37 @@ impl SyncError {
         }
     }
 
+    /// Whether it says nothing about other entities, so that their syncs may go on.
+    pub fn concerns_one_entity(&self) -> bool {
+        match self {
+            SyncError::Source { source, .. } => {
+                matches!(
+                    source,
+                    SourceError::Forbidden { .. } | SourceError::Unsupported { .. } | SourceError::Rejected { .. }
+                )
+            }
+            SyncError::Store { source, .. } => matches!(
+                source,
+                StoreError::LeaseLost { .. } | StoreError::UnsupportedColumn { .. } | StoreError::CannotAdopt { .. }
+            ),
+            SyncError::AnotherPortal { .. } => false,
+            SyncError::AlreadyRunning { .. }
+            | SyncError::MissingField { .. }
+            | SyncError::DeletionsHeld { .. }
+            | SyncError::NothingVisible { .. }
+            | SyncError::Contested { .. } => true,
+        }
+    }
+
     /// What the caller should do.
     pub fn remedy(&self) -> Remedy {
         match self {
             SyncError::Source { source, .. } => source.remedy(),
             SyncError::Store { source, .. } => source.remedy(),
             SyncError::AlreadyRunning { .. } | SyncError::Contested { .. } => Remedy::Retry { after: None },
-            SyncError::DeletionsHeld { .. } | SyncError::NothingVisible { .. } => Remedy::Operator,
+            SyncError::AnotherPortal { .. } | SyncError::DeletionsHeld { .. } | SyncError::NothingVisible { .. } => {
+                Remedy::Operator
+            }
             SyncError::MissingField { .. } => Remedy::GiveUp,
         }
     }
@@ -452,7 +487,13 @@ impl SyncError {
         match self {
             SyncError::Source { source, .. } => source.advice(),
             SyncError::Store { source, .. } => source.advice(),
+            SyncError::AnotherPortal { .. } => {
+                "use another database for another portal; if it is the same portal under a new address, run the sync once with `--portal-moved`"
+            }
             SyncError::AlreadyRunning { .. } => "wait for it, or watch it with `b24sync status`",
+            SyncError::DeletionsHeld { kind: RunKind::Sweep, .. } => {
+                "look whether they are really gone in the portal; then run `b24sync sync ENTITY` and confirm the run that it names"
+            }
             SyncError::DeletionsHeld { .. } => {
                 "look whether they are really gone in the portal; then confirm with `b24sync sync ENTITY --confirm-deletes RUN`"
             }

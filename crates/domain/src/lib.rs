@@ -4,6 +4,7 @@
 //! - [`entity`], [`field`], [`record`]: what a portal holds.
 //! - [`mapping`]: field → column, value → cell, wanted table against existing table.
 //! - [`progress`], [`run`], [`lease`], [`settings`]: where a sync stands and who may move it.
+//! - [`portal`]: who the portal is and how it understands what it is asked.
 //! - [`reconcile`]: what may be concluded from records that a listing did not show.
 //! - [`ports`]: traits that adapters implement.
 //! - [`error`]: how ports fail, and what the caller should do about it.
@@ -17,6 +18,7 @@ pub mod error;
 pub mod field;
 pub mod lease;
 pub mod mapping;
+pub mod portal;
 pub mod ports;
 pub mod progress;
 pub mod reconcile;

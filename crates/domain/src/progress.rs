@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::entity::RecordId;
+use crate::portal::BoundStyle;
 
 /// Records a page holds at most (Bitrix24 REST, list methods: fixed, not configurable).
 pub const PAGE_SIZE: usize = 50;
@@ -35,8 +36,17 @@ pub struct Watermark(pub DateTime<Utc>);
 pub enum Window {
     /// All of them.
     Everything,
-    /// Those changed at or after this instant of the portal's clock.
-    ModifiedSince(DateTime<Utc>),
+    /// Those changed at or after this instant.
+    ModifiedSince(TimeBound),
+}
+
+/// An instant of the portal's clock as the lower bound of a listing, itself included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeBound {
+    /// The instant, whole seconds.
+    pub at: DateTime<Utc>,
+    /// How this portal wants it written.
+    pub style: BoundStyle,
 }
 
 /// A page that cannot be part of an honest listing by ascending id.

@@ -26,16 +26,37 @@ pub enum RunKind {
     Full,
     /// Reads what changed since the watermark.
     Incremental,
+    /// Reads the ids of all records, to find those that are gone or that were never seen.
+    Sweep,
     /// Reads the records that events named.
     Webhook,
 }
 
 impl RunKind {
+    /// Every kind.
+    pub const ALL: [RunKind; 4] = [RunKind::Full, RunKind::Incremental, RunKind::Sweep, RunKind::Webhook];
+
+    /// Whether a later process can go on from its cursor. Named records are named anew each time, and a sweep draws its
+    /// conclusions from one listing.
+    pub fn is_resumable(self) -> bool {
+        matches!(self, RunKind::Full | RunKind::Incremental)
+    }
+
+    /// Whether somebody who wants a run of kind `wanted` is served by one of this kind that is on already.
+    pub fn serves(self, wanted: RunKind) -> bool {
+        match wanted {
+            RunKind::Webhook => false,
+            RunKind::Full => self == RunKind::Full,
+            RunKind::Incremental | RunKind::Sweep => self == wanted || self == RunKind::Full,
+        }
+    }
+
     /// The word in `sync_logs.sync_type`.
     pub fn as_str(self) -> &'static str {
         match self {
             RunKind::Full => "full",
             RunKind::Incremental => "incremental",
+            RunKind::Sweep => "sweep",
             RunKind::Webhook => "webhook",
         }
     }
@@ -44,6 +65,8 @@ impl RunKind {
 /// How a run stands or ended. The words are those of `sync_logs.status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RunStatus {
+    /// Somebody asked for it; nobody is at it yet.
+    Queued,
     /// It is on.
     Running,
     /// Every page was valid and every record is stored.
@@ -59,9 +82,20 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
+    /// Whether it did all that it was to do, but perhaps for records in quarantine.
+    pub fn has_ended_well(self) -> bool {
+        matches!(self, RunStatus::Completed | RunStatus::CompletedWithQuarantine)
+    }
+
+    /// Whether nothing more comes of it unless somebody asks again.
+    pub fn has_ended(self) -> bool {
+        !matches!(self, RunStatus::Queued | RunStatus::Running)
+    }
+
     /// The word in `sync_logs.status`.
     pub fn as_str(self) -> &'static str {
         match self {
+            RunStatus::Queued => "queued",
             RunStatus::Running => "running",
             RunStatus::Completed => "completed",
             RunStatus::CompletedWithQuarantine => "completed_with_quarantine",
@@ -81,10 +115,7 @@ impl FromStr for RunKind {
     type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        [RunKind::Full, RunKind::Incremental, RunKind::Webhook]
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
-            .ok_or_else(|| UnknownWord(word.to_owned()))
+        RunKind::ALL.into_iter().find(|kind| kind.as_str() == word).ok_or_else(|| UnknownWord(word.to_owned()))
     }
 }
 
@@ -93,6 +124,7 @@ impl FromStr for RunStatus {
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         [
+            RunStatus::Queued,
             RunStatus::Running,
             RunStatus::Completed,
             RunStatus::CompletedWithQuarantine,
@@ -179,12 +211,22 @@ mod tests {
 
     #[test]
     fn every_word_is_read_back() {
-        for status in ["running", "completed", "completed_with_quarantine", "failed", "cancelled", "interrupted"] {
+        for status in
+            ["queued", "running", "completed", "completed_with_quarantine", "failed", "cancelled", "interrupted"]
+        {
             assert_eq!(status.parse::<RunStatus>().unwrap().as_str(), status);
         }
-        for kind in ["full", "incremental", "webhook"] {
+        for kind in ["full", "incremental", "sweep", "webhook"] {
             assert_eq!(kind.parse::<RunKind>().unwrap().as_str(), kind);
         }
         assert!("paused".parse::<RunStatus>().is_err());
+    }
+
+    #[test]
+    fn a_full_run_serves_whoever_wants_less_and_named_records_are_served_by_nobody() {
+        assert!(RunKind::Full.serves(RunKind::Incremental) && RunKind::Full.serves(RunKind::Sweep));
+        assert!(RunKind::Incremental.serves(RunKind::Incremental));
+        assert!(!RunKind::Incremental.serves(RunKind::Full) && !RunKind::Incremental.serves(RunKind::Sweep));
+        assert!(RunKind::ALL.iter().all(|kind| !kind.serves(RunKind::Webhook)));
     }
 }

@@ -2,6 +2,16 @@
 
 use crate::entity::EntityType;
 
+/// What becomes of the row of a record that is proven to be deleted in the portal (`DELETE_MODE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeleteMode {
+    /// It goes.
+    #[default]
+    Hard,
+    /// It stays, with the time of its deletion in `deleted_at`.
+    Soft,
+}
+
 /// Settings of one entity (`sync_config`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntitySettings {

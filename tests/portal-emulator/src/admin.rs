@@ -11,6 +11,7 @@ use crate::faults::FaultPlan;
 use crate::param::Param;
 use crate::portal::Portal;
 use crate::schema::{UserFieldSpec, UserType};
+use crate::times::TimesChange;
 use crate::truth::Truth;
 
 /// Answers a command with a status and JSON text.
@@ -134,6 +135,10 @@ fn run(portal: &Portal, command: &str, query: &str, body: &[u8]) -> Result<Value
         "clock" => {
             move_clock(portal, &read(body)?);
             Ok(json!({ "now": portal.clock().now_seconds() }))
+        }
+        "times" => {
+            portal.set_times(read::<TimesChange>(body)?.apply(portal.times()));
+            Ok(json!({ "ok": true }))
         }
         "rate" => {
             let limit: Option<RateBody> = read(body)?;

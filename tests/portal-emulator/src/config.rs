@@ -95,7 +95,8 @@ pub enum MinusOneTotal {
 }
 
 /// Which date notations filters understand (REST.md 8.3). Bare dates are always understood, unless all are ignored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DateFilter {
     /// `2024-08-30T14:29:00+02:00` and `2024-08-30 14:29:00`.
     Both,
@@ -108,7 +109,8 @@ pub enum DateFilter {
 }
 
 /// What becomes of a condition whose date is not understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum UnreadableDate {
     /// It has no effect.
     Ignored,

@@ -44,7 +44,7 @@ pub enum Fault {
         /// The code of that command's error.
         code: String,
     },
-    /// A page has fewer rows than it should although more follow.
+    /// A page has fewer rows than it should although more follow; one at least.
     ShortPage,
     /// The rows of a page come in falling order.
     WrongOrder,

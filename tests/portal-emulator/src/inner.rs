@@ -12,6 +12,7 @@ use crate::faults::FaultEngine;
 use crate::limits::{Bucket, Operating};
 use crate::stats::Stats;
 use crate::store::Store;
+use crate::times::Times;
 use crate::view::View;
 
 /// Everything a portal is, behind the cheap handle [`crate::Portal`].
@@ -24,6 +25,7 @@ pub(crate) struct Inner {
     pub(crate) tokens: AtomicU64,
     stores: RwLock<Stores>,
     access: RwLock<Access>,
+    times: RwLock<Times>,
     bucket: Mutex<Bucket>,
     operating: Mutex<Operating>,
     faults: Mutex<FaultEngine>,
@@ -82,6 +84,7 @@ impl Inner {
             tokens: AtomicU64::new(1),
             stores: RwLock::new(stores),
             access: RwLock::new(Access::new(&config)),
+            times: RwLock::new(Times::of(&config)),
             bucket: Mutex::new(Bucket::new(config.rate)),
             operating: Mutex::new(Operating::new(config.operating)),
             faults: Mutex::new(FaultEngine::default()),
@@ -106,6 +109,14 @@ impl Inner {
         self.access.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn times(&self) -> Times {
+        *self.times.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_times(&self, times: Times) {
+        *self.times.write().unwrap_or_else(PoisonError::into_inner) = times;
+    }
+
     pub(crate) fn bucket(&self) -> MutexGuard<'_, Bucket> {
         self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -119,6 +130,7 @@ impl Inner {
     }
 
     pub(crate) fn view<'v>(&'v self, stores: &'v Stores, entity: Entity) -> View<'v> {
-        View { store: stores.of(entity), world: &self.world, config: &self.config, tokens: &self.tokens }
+        let (store, times) = (stores.of(entity), self.times());
+        View { store, world: &self.world, config: &self.config, times, tokens: &self.tokens }
     }
 }

@@ -25,7 +25,8 @@
 //! - `faults`, `limits`, `access`: what keeps an answer from being the right one.
 //! - `server`, `admin`: HTTP.
 //!
-//! What REST.md leaves open or contradictory is a switch in [`PortalConfig`].
+//! What REST.md leaves open or contradictory is a switch in [`PortalConfig`]; those about moments ([`Times`]) can also be
+//! changed while the portal runs. A portal that does not honour `>ID` is a fault: [`Fault::IgnoredFilter`].
 //!
 //! # Driving it from another process
 //! `/__admin/{command}` takes and answers JSON; `entity` is `lead`, `deal`, `contact` or `company`:
@@ -48,6 +49,7 @@
 //! | `POST userfield` | `{"entity", "action": "add"\|"rename_label"\|"retype"\|"make_multiple"\|"remove", "name", "label", "user_type", "multiple", "filled"}` | `{"ok"}` or `{"name"}` |
 //! | `POST access` | `{"scopes"?, "active"?, "admin"?, "crm_rights"?}` | `{"ok"}` |
 //! | `POST clock` | `{"advance_milliseconds"?, "freeze_at"?, "follow_with_skew"?}` | `{"now"}` |
+//! | `POST times` | `{"date_filter"?: "both"\|"atom_only"\|"space_only"\|"ignored", "unreadable_date"?: "ignored"\|"matches_nothing", "user_zone_shift_seconds"?, "filter_sees_shift"?}`, see [`Times`] | `{"ok"}` |
 //! | `POST rate` | `{"per_second", "burst"}` or `null` | `{"ok"}` |
 //! | `POST faults` | [`FaultPlan`]: `{"rules": [{"method": "crm.deal.*", "when": {"every": 7}, "faults": [{"kind": "status", "status": 502}]}]}`; empty clears | `{"ok"}` |
 
@@ -78,6 +80,7 @@ mod schema;
 mod server;
 mod stats;
 mod store;
+mod times;
 mod truth;
 mod view;
 
@@ -93,4 +96,5 @@ pub use portal::Portal;
 pub use schema::{UserFieldSpec, UserType};
 pub use server::RunningPortal;
 pub use stats::StatsSnapshot;
+pub use times::Times;
 pub use truth::{MultifieldValue, TrueField, TrueRecord, Truth};

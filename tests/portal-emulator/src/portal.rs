@@ -13,6 +13,7 @@ use crate::inner::Inner;
 use crate::schema::{UserFieldSpec, UserType, set_type};
 use crate::server::{RunningPortal, serve_until_signal};
 use crate::stats::StatsSnapshot;
+use crate::times::Times;
 use crate::truth::{TrueField, TrueRecord, Truth};
 
 /// A portal. Clones are handles on the same one; every change is visible in the next answer.
@@ -232,6 +233,18 @@ impl Portal {
     /// Makes a revoked webhook work again.
     pub fn reinstate_webhook(&self) {
         self.inner.access_mut().active = true;
+    }
+
+    // Moments.
+
+    /// How moments are shown and read.
+    pub fn times(&self) -> Times {
+        self.inner.times()
+    }
+
+    /// Changes how moments are shown and read, from the next answer on.
+    pub fn set_times(&self, times: Times) {
+        self.inner.set_times(times);
     }
 
     // Limits, faults, counters.

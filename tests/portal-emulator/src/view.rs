@@ -7,6 +7,7 @@ use crate::data::{Subject, World};
 use crate::filter::Node;
 use crate::schema::{Field, Schema};
 use crate::store::{self, Override, Store};
+use crate::times::Times;
 use crate::truth::Truth;
 
 /// Read access to one entity for the time of a call.
@@ -15,6 +16,7 @@ pub(crate) struct View<'v> {
     pub(crate) store: &'v Store,
     pub(crate) world: &'v World,
     pub(crate) config: &'v PortalConfig,
+    pub(crate) times: Times,
     pub(crate) tokens: &'v AtomicU64,
 }
 

@@ -7,7 +7,11 @@ use b24sync_domain::error::StoreError;
 use b24sync_domain::lease::{Grant, Lease, Scope};
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::mapping::schema::SchemaPlan;
-use b24sync_domain::ports::{DeletionStore, LeaseStore, ReadOrder, RecordStore, RunLog, StatusStore, Step};
+use b24sync_domain::mapping::schema::{FieldChange, RereadScope};
+use b24sync_domain::portal::{BoundStyle, EntityProbe, PortalProfile};
+use b24sync_domain::ports::{
+    Claim, DeletionStore, DriftStore, LeaseStore, PortalStore, ReadOrder, RecordStore, RunLog, StatusStore, Step,
+};
 use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::record::ReadToken;
 use b24sync_domain::run::{Ending, Run, RunKind, RunStatus};
@@ -25,6 +29,10 @@ pub struct Stores {
     pub records: Arc<dyn RecordStore>,
     /// Deleted records.
     pub deletions: Arc<dyn DeletionStore>,
+    /// Changes of fields.
+    pub drift: Arc<dyn DriftStore>,
+    /// The portal.
+    pub portals: Arc<dyn PortalStore>,
     /// Read tokens.
     pub order: Arc<dyn ReadOrder>,
     /// Run log.
@@ -39,11 +47,21 @@ impl Stores {
     /// One implementation of all of them.
     pub fn of<S>(store: &Arc<S>) -> Stores
     where
-        S: RecordStore + DeletionStore + ReadOrder + RunLog + LeaseStore + StatusStore + 'static,
+        S: RecordStore
+            + DeletionStore
+            + DriftStore
+            + PortalStore
+            + ReadOrder
+            + RunLog
+            + LeaseStore
+            + StatusStore
+            + 'static,
     {
         Stores {
             records: Arc::<S>::clone(store),
             deletions: Arc::<S>::clone(store),
+            drift: Arc::<S>::clone(store),
+            portals: Arc::<S>::clone(store),
             order: Arc::<S>::clone(store),
             runs: Arc::<S>::clone(store),
             leases: Arc::<S>::clone(store),
@@ -133,6 +151,14 @@ where
         what_a_run_did_not_see_is_unseen
         a_buried_record_stays_buried_until_a_later_read
         a_record_that_was_stored_after_the_evidence_was_asked_for_is_not_buried
+        live_records_are_listed_by_range
+        wishes_for_the_same_run_coalesce
+        a_full_run_does_what_smaller_wishes_wanted
+        a_sweep_is_never_resumed_and_stands_for_nothing
+        changes_of_fields_are_remembered_until_they_have_reached_all_records
+        a_full_run_that_completes_brings_the_changes_that_it_covers
+        a_replica_belongs_to_one_portal
+        a_probe_of_another_user_is_stale
     }
 }
 
@@ -442,4 +468,161 @@ mod tests {
     async fn the_fake_keeps_the_contract() {
         all(|| async { (Stores::of(&Arc::new(FakeStore::default())), ()) }).await;
     }
+}
+
+/// What a sweep compares a listing of ids with.
+pub async fn live_records_are_listed_by_range(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let samples: Vec<Sample<'_>> = [3, 5, 7, 9].map(|id| Sample { id, modified: 1, values: &[] }).into_iter().collect();
+    let batch = mapped(&scene.plan, stores.token().await, &samples);
+    stores.records.commit(&batch, &scene.step(None, 4), &scene.lease).await.expect("the commit");
+    let evidence = stores.token().await;
+    stores.deletions.bury(deal(), &[id(5)], evidence, &scene.lease).await.expect("the burial");
+    let live = async |after, up_to: Option<i64>| {
+        let live = stores.deletions.live_ids(deal(), Cursor::after(after), up_to.map(Cursor::after)).await;
+        numbers(&live.expect("the ids"))
+    };
+    assert_eq!(live(0, None).await, [3, 7, 9]);
+    assert_eq!(live(3, Some(7)).await, [7]);
+}
+
+/// I8: same answer, same run id (CORRECTNESS 4.7).
+pub async fn wishes_for_the_same_run_coalesce(stores: &Stores) {
+    let wish = async |kind| stores.runs.request(deal(), kind).await.expect("a wish");
+    let first = wish(RunKind::Incremental).await;
+    assert!(!first.coalesced);
+    assert_eq!(stores.runs.find(first.run).await.expect("the log").expect("the run").status, "queued");
+    let second = wish(RunKind::Incremental).await;
+    assert_eq!((second.run, second.coalesced), (first.run, true));
+    let lease = stores.lease("one").await;
+    let run = stores.runs.open(deal(), RunKind::Incremental, &lease).await.expect("a run");
+    assert_eq!((run.id, run.resumed), (first.run, false));
+    let third = wish(RunKind::Incremental).await;
+    assert_eq!((third.run, third.coalesced), (first.run, true));
+    // What is on does not do what is wished for: that waits under a number of its own.
+    let full = wish(RunKind::Full).await;
+    assert!(full.run != first.run && !full.coalesced);
+    stores.runs.complete(run.id, Watermark(portal_time(0).with_timezone(&Utc)), &lease).await.expect("the end");
+    let fourth = wish(RunKind::Incremental).await;
+    assert!(fourth.run != first.run && fourth.run != full.run && !fourth.coalesced);
+    let run = stores.runs.open(deal(), RunKind::Full, &lease).await.expect("a run");
+    assert_eq!(run.id, full.run);
+    let ending = Ending { status: RunStatus::Failed, error: Some("broken".to_owned()) };
+    stores.runs.end(run.id, &ending, &lease).await.expect("the end");
+    // An unfinished run is asked for again under its number.
+    let again = wish(RunKind::Full).await;
+    assert_eq!((again.run, again.coalesced), (full.run, false));
+    assert!(stores.runs.open(deal(), RunKind::Full, &lease).await.expect("a run").resumed);
+}
+
+/// A wish for less keeps its number when a full run is what comes of it, and does not wait for ever beside one.
+pub async fn a_full_run_does_what_smaller_wishes_wanted(stores: &Stores) {
+    let lease = stores.lease("one").await;
+    let wished = stores.runs.request(deal(), RunKind::Incremental).await.expect("a wish");
+    let run = stores.runs.open(deal(), RunKind::Full, &lease).await.expect("a run");
+    assert_eq!((run.id, run.kind), (wished.run, RunKind::Full));
+    let logged = stores.runs.find(run.id).await.expect("the log").expect("the run");
+    assert_eq!((logged.kind.as_str(), logged.status.as_str()), ("full", "running"));
+    let ending = Ending { status: RunStatus::Cancelled, error: None };
+    stores.runs.end(run.id, &ending, &lease).await.expect("the end");
+    let wished = stores.runs.request(deal(), RunKind::Sweep).await.expect("a wish");
+    assert!(wished.run != run.id);
+    assert_eq!(stores.runs.open(deal(), RunKind::Full, &lease).await.expect("a run").id, run.id);
+    let logged = stores.runs.find(wished.run).await.expect("the log").expect("the run");
+    assert_eq!(logged.status, "cancelled");
+}
+
+/// A sweep draws its conclusions from one listing, and says nothing about the content of records.
+pub async fn a_sweep_is_never_resumed_and_stands_for_nothing(stores: &Stores) {
+    let lease = stores.lease("one").await;
+    let run = stores.runs.open(deal(), RunKind::Sweep, &lease).await.expect("a run");
+    let ending = Ending { status: RunStatus::Failed, error: None };
+    stores.runs.end(run.id, &ending, &lease).await.expect("the end");
+    let next = stores.runs.open(deal(), RunKind::Sweep, &lease).await.expect("a run");
+    assert!(next.id != run.id && !next.resumed);
+    stores.runs.complete(next.id, Watermark(portal_time(0).with_timezone(&Utc)), &lease).await.expect("the end");
+    assert_eq!(stores.runs.standing(deal()).await.expect("the standing"), None);
+}
+
+fn change(field: &str, scope: RereadScope) -> FieldChange {
+    FieldChange { field: b24sync_domain::field::FieldName::new(field), scope }
+}
+
+/// I10: a change survives whoever noticed it.
+pub async fn changes_of_fields_are_remembered_until_they_have_reached_all_records(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let new = change("TITLE", RereadScope::Values);
+    let drifted = SchemaPlan { changes: vec![new.clone()], ..scene.plan.clone() };
+    stores.records.ensure_table(&drifted).await.expect("the table");
+    assert_eq!(stores.drift.pending(deal()).await.expect("the changes"), [], "there is no record yet");
+    scene.title(stores.token().await, 1, "a").await;
+    stores.records.ensure_table(&drifted).await.expect("the table");
+    let fields = [new.field.clone()];
+    stores.drift.advance(deal(), &fields, Some(Cursor::after(40)), &scene.lease).await.expect("the cursor");
+    let pending = stores.drift.pending(deal()).await.expect("the changes");
+    assert_eq!(pending.iter().map(|pending| (&pending.change, pending.cursor.get())).collect::<Vec<_>>(), [(&new, 40)]);
+    assert_eq!(scene.title(stores.token().await, 1, "a").await, (0, 1, vec![]), "what is stored is still right");
+    stores.drift.advance(deal(), &fields, None, &scene.lease).await.expect("the end");
+    assert_eq!(stores.drift.pending(deal()).await.expect("the changes"), []);
+    let rewrite = SchemaPlan { changes: vec![change("TITLE", RereadScope::Rewrite)], ..scene.plan.clone() };
+    stores.records.ensure_table(&rewrite).await.expect("the table");
+    assert_eq!(scene.title(stores.token().await, 1, "a").await, (1, 0, vec![]), "what is stored may be wrong");
+    stores.leases.release(&scene.lease).await.expect("the release");
+    let stale = stores.drift.advance(deal(), &fields, None, &scene.lease).await;
+    assert!(matches!(stale, Err(StoreError::LeaseLost { .. })), "{stale:?}");
+}
+
+/// A full run brings every change that was there when it began, and no later one.
+pub async fn a_full_run_that_completes_brings_the_changes_that_it_covers(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    scene.title(stores.token().await, 1, "a").await;
+    let changed = async |field| {
+        let plan = SchemaPlan { changes: vec![change(field, RereadScope::Compare)], ..scene.plan.clone() };
+        stores.records.ensure_table(&plan).await.expect("the table");
+    };
+    changed("TITLE").await;
+    stores.drift.cover(scene.run.id, &scene.lease).await.expect("the cover");
+    changed("OPPORTUNITY").await;
+    let watermark = Watermark(portal_time(0).with_timezone(&Utc));
+    stores.runs.complete(scene.run.id, watermark, &scene.lease).await.expect("the end");
+    let pending = stores.drift.pending(deal()).await.expect("the changes");
+    assert_eq!(pending.iter().map(|pending| pending.change.field.as_str()).collect::<Vec<_>>(), ["OPPORTUNITY"]);
+}
+
+/// Two portals in one table would be a mixture that nobody can take apart.
+pub async fn a_replica_belongs_to_one_portal(stores: &Stores) {
+    let claim = async |address, moved| stores.portals.claim(address, moved).await.expect("a claim");
+    assert_eq!(stores.portals.portal().await.expect("the portal"), None);
+    assert_eq!(claim("one.example", false).await, Claim::Ours);
+    assert_eq!(claim("one.example", false).await, Claim::Ours);
+    assert_eq!(claim("two.example", false).await, Claim::Another("one.example".to_owned()));
+    assert_eq!(claim("two.example", true).await, Claim::Ours);
+    assert_eq!(claim("one.example", false).await, Claim::Another("two.example".to_owned()));
+}
+
+/// Another user may have another time zone and other rights.
+pub async fn a_probe_of_another_user_is_stale(stores: &Stores) {
+    stores.portals.claim("one.example", false).await.expect("a claim");
+    let profile = |user_id| PortalProfile {
+        user_id,
+        admin: Some(true),
+        time_zone: Some("Europe/Moscow".to_owned()),
+        scopes: vec!["crm".to_owned(), "user_brief".to_owned()],
+        server_time: portal_time(7),
+    };
+    stores.portals.keep_profile(&profile(1)).await.expect("the profile");
+    let known = stores.portals.portal().await.expect("the portal").expect("a portal");
+    assert_eq!(known.profile, Some(profile(1)));
+    assert_eq!(stores.portals.probe(deal()).await.expect("the probe"), None);
+    let probe = EntityProbe {
+        entity: deal(),
+        bounds: Some(BoundStyle::PortalClock),
+        keyset: true,
+        ahead: chrono::TimeDelta::seconds(3),
+    };
+    stores.portals.keep_probe(&probe).await.expect("the probe");
+    let kept = stores.portals.probe(deal()).await.expect("the probe").expect("a probe");
+    assert_eq!((kept.probe, kept.stale), (probe, false));
+    stores.portals.keep_profile(&profile(2)).await.expect("the profile");
+    assert!(stores.portals.probe(deal()).await.expect("the probe").expect("a probe").stale);
 }

@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::SourceError;
 use b24sync_domain::field::FieldDescription;
+use b24sync_domain::portal::{BoundStyle, EntityProbe, PortalProfile, Probed};
 use b24sync_domain::ports::{CrmSource, Evidence, ListQuery, News, NewsQuery, ReadOrder};
 use b24sync_domain::progress::{Cursor, PAGE_SIZE, Window};
 use b24sync_domain::record::{Layout, RecordBatch, RecordBatchBuilder};
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 
 use crate::build::{id, portal_time};
 
@@ -35,6 +36,9 @@ struct State {
     omitted: HashSet<i64>,
     /// The entity is gone: listings are empty, and nothing is found by id.
     type_removed: bool,
+    /// How bounds of times must be written; `None`: in no way.
+    bounds: Option<BoundStyle>,
+    probes: u64,
     failures: VecDeque<Option<SourceError>>,
     requests: u64,
     on_list: Option<Box<dyn FnMut(u64) + Send>>,
@@ -44,7 +48,10 @@ impl State {
     fn page(&self, window: Window, cursor: Cursor, limit: usize) -> Vec<(i64, FakeRecord)> {
         let wanted = |record: &FakeRecord| match window {
             Window::Everything => true,
-            Window::ModifiedSince(since) => portal_time(record.modified).with_timezone(&Utc) >= since,
+            // A bound that is not understood selects nothing.
+            Window::ModifiedSince(bound) => {
+                self.bounds == Some(bound.style) && portal_time(record.modified).with_timezone(&Utc) >= bound.at
+            }
         };
         let shown = |id: &i64| !self.type_removed && !self.hidden.contains(id) && !self.omitted.contains(id);
         let above = self.records.range(cursor.get() + 1..).filter(|(id, record)| shown(id) && wanted(record));
@@ -59,7 +66,12 @@ pub struct FakeSource(Arc<Mutex<State>>);
 impl FakeSource {
     /// A portal with these fields, no records, and two pages in an answer.
     pub fn new(fields: Vec<FieldDescription>) -> FakeSource {
-        FakeSource(Arc::new(Mutex::new(State { fields, pages_per_answer: 2, ..State::default() })))
+        FakeSource(Arc::new(Mutex::new(State {
+            fields,
+            pages_per_answer: 2,
+            bounds: Some(BoundStyle::default()),
+            ..State::default()
+        })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -97,9 +109,38 @@ impl FakeSource {
         self.state().fields.push(field);
     }
 
+    /// Removes a field; the records keep their values of it.
+    pub fn remove_field(&self, name: &str) {
+        self.state().fields.retain(|field| field.name.as_str() != name);
+    }
+
+    /// Takes the values of a field out of all records, without a change of their times.
+    pub fn forget_values(&self, name: &str) {
+        self.state().records.values_mut().for_each(|record| {
+            record.values.remove(name);
+        });
+    }
+
+    /// Sets a value without a change of the record's time.
+    pub fn set_quietly(&self, id: i64, name: &str, json: &str) {
+        if let Some(record) = self.state().records.get_mut(&id) {
+            record.values.insert(name.to_owned(), json.to_owned());
+        }
+    }
+
     /// Sets the portal's clock, in seconds of [`portal_time`].
     pub fn set_clock(&self, second: i64) {
         self.state().clock = second;
+    }
+
+    /// Makes bounds of times understood in this way only, or not at all.
+    pub fn understand_bounds(&self, bounds: Option<BoundStyle>) {
+        self.state().bounds = bounds;
+    }
+
+    /// Probes asked for so far.
+    pub fn probes(&self) -> u64 {
+        self.state().probes
     }
 
     /// The next listings fail like this; `None` lets one succeed.
@@ -159,6 +200,30 @@ impl FakeSource {
 
 #[async_trait]
 impl CrmSource for FakeSource {
+    fn address(&self) -> String {
+        "portal.example".to_owned()
+    }
+
+    async fn profile(&self) -> Result<PortalProfile, SourceError> {
+        Ok(PortalProfile {
+            user_id: 1,
+            admin: Some(true),
+            time_zone: None,
+            scopes: vec!["crm".to_owned()],
+            server_time: portal_time(self.state().clock),
+        })
+    }
+
+    async fn probe(&self, entity: EntityType) -> Result<Probed, SourceError> {
+        let mut state = self.state();
+        state.probes += 1;
+        if state.records.is_empty() {
+            return Ok(Probed::Empty);
+        }
+        let probe = EntityProbe { entity, bounds: state.bounds, keyset: true, ahead: TimeDelta::zero() };
+        Ok(Probed::Answered(probe))
+    }
+
     async fn fields(&self, _entity: EntityType) -> Result<Vec<FieldDescription>, SourceError> {
         Ok(self.state().fields.clone())
     }

@@ -7,14 +7,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::StoreError;
+use b24sync_domain::field::FieldName;
 use b24sync_domain::lease::{Grant, HeldBy, Lease, Scope};
 use b24sync_domain::mapping::ColumnName;
 use b24sync_domain::mapping::cells::ColumnData;
 use b24sync_domain::mapping::rows::{ContentHash, MappedBatch, Rejection, RowBatch};
-use b24sync_domain::mapping::schema::{ActualType, KnownTable, SchemaPlan, StoredField, TableShape};
+use b24sync_domain::mapping::schema::{
+    ActualType, FieldChange, KnownTable, PendingChange, RereadScope, SchemaPlan, StoredField, TableShape,
+};
+use b24sync_domain::portal::{EntityProbe, KeptProbe, KnownPortal, PortalProfile};
 use b24sync_domain::ports::{
-    Commit, DeletionStore, EntityOverview, LeaseStore, LoggedRun, Quarantined, ReadOrder, RecordStore, RunLog,
-    Standing, StatusStore, Step,
+    Claim, Commit, DeletionStore, DriftStore, EntityOverview, LeaseStore, LoggedRun, PortalStore, Quarantined,
+    ReadOrder, RecordStore, Requested, RunLog, Standing, StatusStore, Step,
 };
 use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::reconcile::Fingerprint;
@@ -66,6 +70,11 @@ struct State {
     runs: Vec<RunRow>,
     quarantine: BTreeMap<(EntityType, i64), Rejection>,
     standings: HashMap<EntityType, FakeStanding>,
+    pending: BTreeMap<(EntityType, FieldName), PendingChange>,
+    portal: Option<String>,
+    profile: Option<PortalProfile>,
+    /// Each with the user whose webhook it was made with.
+    probes: HashMap<EntityType, (EntityProbe, Option<i64>)>,
     unwidenable: HashSet<ColumnName>,
     refused: HashSet<i64>,
 }
@@ -115,6 +124,61 @@ impl FakeStore {
 }
 
 impl State {
+    /// Remembers changes of fields where records are stored already.
+    fn drift(&mut self, entity: EntityType, changes: &[FieldChange]) {
+        if !self.items.keys().any(|(of, _)| *of == entity) {
+            return;
+        }
+        for change in changes {
+            let pending = PendingChange { change: change.clone(), cursor: Cursor::START, covered_by: None };
+            self.pending.insert((entity, change.field.clone()), pending);
+        }
+        if changes.iter().any(|change| change.scope == RereadScope::Rewrite) {
+            self.items.iter_mut().filter(|((of, _), _)| *of == entity).for_each(|(_, item)| item.hash = None);
+        }
+    }
+
+    /// The run that somebody who opens this kind next gets, unless a new one must begin.
+    fn unfinished(&self, entity: EntityType, kind: RunKind) -> Option<usize> {
+        let waits = |row: &RunRow| {
+            row.status == RunStatus::Queued
+                || kind.is_resumable()
+                    && !matches!(row.status, RunStatus::Completed | RunStatus::CompletedWithQuarantine)
+        };
+        self.runs.iter().rposition(|row| row.run.entity == entity && row.run.kind == kind && waits(row))
+    }
+
+    /// Queued runs that this one does the work of.
+    fn serve_others(&mut self, run: &Run) {
+        for row in &mut self.runs {
+            if row.run.entity == run.entity && row.status == RunStatus::Queued && run.kind.serves(row.run.kind) {
+                row.status = RunStatus::Cancelled;
+                row.error = Some(format!("run {} does it", run.id));
+            }
+        }
+    }
+
+    fn is_held(&self, entity: EntityType) -> bool {
+        self.leases.get(&Scope(entity)).is_some_and(|lease| !lease.holder.is_empty())
+    }
+
+    fn begin(&mut self, entity: EntityType, kind: RunKind, status: RunStatus) -> Run {
+        let start = ReadToken(self.draw());
+        let run = Run {
+            id: RunId(i64::try_from(self.runs.len()).unwrap_or(i64::MAX) + 1),
+            entity,
+            kind,
+            cursor: Cursor::START,
+            start,
+            source_start: None,
+            processed: 0,
+            quarantined: 0,
+            resumed: false,
+        };
+        self.runs.push(RunRow { run: run.clone(), status, error: None });
+        run
+    }
+
     fn draw(&mut self) -> i64 {
         self.sequence += 1;
         self.sequence
@@ -247,15 +311,21 @@ impl RecordStore for FakeStore {
                 }
             }
         }
-        table.fields = plan
-            .dictionary
-            .iter()
-            .map(|entry| StoredField {
+        for entry in &plan.dictionary {
+            table.fields.retain(|stored| stored.field != entry.description.name);
+            table.fields.push(StoredField {
                 field: entry.description.name.clone(),
                 column: entry.column.clone(),
                 currency: entry.currency.clone(),
-            })
-            .collect();
+                type_name: entry.description.type_name.clone(),
+                multiple: entry.description.multiple,
+                retired: false,
+            });
+        }
+        for stored in &mut table.fields {
+            stored.retired = !plan.dictionary.iter().any(|entry| entry.description.name == stored.field);
+        }
+        state.drift(plan.entity, &plan.changes);
         match refused {
             Some(column) => Err(StoreError::CannotWiden { column, source: "a view depends on it".into() }),
             None => Ok(()),
@@ -292,6 +362,94 @@ impl RecordStore for FakeStore {
 }
 
 #[async_trait]
+impl DriftStore for FakeStore {
+    async fn pending(&self, entity: EntityType) -> Result<Vec<PendingChange>, StoreError> {
+        let state = self.state();
+        Ok(state.pending.iter().filter(|((of, _), _)| *of == entity).map(|(_, pending)| pending.clone()).collect())
+    }
+
+    async fn cover(&self, run: RunId, lease: &Lease) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.fence(lease)?;
+        let entity = lease.scope.0;
+        let pending = state.pending.iter_mut().filter(|((of, _), _)| *of == entity);
+        pending.for_each(|(_, pending)| pending.covered_by = Some(run));
+        Ok(())
+    }
+
+    async fn advance(
+        &self,
+        entity: EntityType,
+        fields: &[FieldName],
+        cursor: Option<Cursor>,
+        lease: &Lease,
+    ) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.fence(lease)?;
+        for field in fields {
+            let key = (entity, field.clone());
+            match cursor {
+                Some(cursor) => {
+                    if let Some(pending) = state.pending.get_mut(&key) {
+                        pending.cursor = cursor;
+                    }
+                }
+                None => {
+                    state.pending.remove(&key);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl PortalStore for FakeStore {
+    async fn claim(&self, address: &str, moved: bool) -> Result<Claim, StoreError> {
+        let mut state = self.state();
+        match &state.portal {
+            Some(known) if known != address && !moved => Ok(Claim::Another(known.clone())),
+            _ => {
+                state.portal = Some(address.to_owned());
+                Ok(Claim::Ours)
+            }
+        }
+    }
+
+    async fn portal(&self) -> Result<Option<KnownPortal>, StoreError> {
+        let state = self.state();
+        let known = |address: &String| KnownPortal {
+            address: address.clone(),
+            profile: state.profile.clone(),
+            checked_at: state.profile.as_ref().map(|_| DateTime::UNIX_EPOCH),
+        };
+        Ok(state.portal.as_ref().map(known))
+    }
+
+    async fn probe(&self, entity: EntityType) -> Result<Option<KeptProbe>, StoreError> {
+        let state = self.state();
+        let user = state.profile.as_ref().map(|profile| profile.user_id);
+        Ok(state.probes.get(&entity).map(|(probe, of)| KeptProbe {
+            probe: probe.clone(),
+            checked_at: DateTime::UNIX_EPOCH,
+            stale: *of != user,
+        }))
+    }
+
+    async fn keep_profile(&self, profile: &PortalProfile) -> Result<(), StoreError> {
+        self.state().profile = Some(profile.clone());
+        Ok(())
+    }
+
+    async fn keep_probe(&self, probe: &EntityProbe) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let user = state.profile.as_ref().map(|profile| profile.user_id);
+        state.probes.insert(probe.entity, (probe.clone(), user));
+        Ok(())
+    }
+}
+
+#[async_trait]
 impl DeletionStore for FakeStore {
     async fn unseen(
         &self,
@@ -308,6 +466,20 @@ impl DeletionStore for FakeStore {
             live.map(|((_, id), _)| *id).filter(|id| *id > after.get() && !quarantined(*id)).collect();
         ids.sort_unstable();
         Ok(ids.into_iter().take(limit).map(crate::build::id).collect())
+    }
+
+    async fn live_ids(
+        &self,
+        entity: EntityType,
+        after: Cursor,
+        up_to: Option<Cursor>,
+    ) -> Result<Vec<RecordId>, StoreError> {
+        let state = self.state();
+        let within = |id: i64| id > after.get() && up_to.is_none_or(|up_to| id <= up_to.get());
+        let live = state.items.iter().filter(|((of, id), item)| *of == entity && !item.deleted && within(*id));
+        let mut ids: Vec<i64> = live.map(|((_, id), _)| *id).collect();
+        ids.sort_unstable();
+        Ok(ids.into_iter().map(crate::build::id).collect())
     }
 
     async fn control(&self, entity: EntityType, since: ReadToken) -> Result<Option<RecordId>, StoreError> {
@@ -354,37 +526,56 @@ impl DeletionStore for FakeStore {
 
 #[async_trait]
 impl RunLog for FakeStore {
+    async fn request(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError> {
+        let mut state = self.state();
+        let on = state.runs.iter().rev().find(|row| row.run.entity == entity && row.status == RunStatus::Running);
+        if let Some(row) = on.filter(|row| state.is_held(entity) && row.run.kind.serves(kind)) {
+            return Ok(Requested { run: row.run.id, coalesced: true });
+        }
+        if let Some(position) = state.unfinished(entity, kind) {
+            let row = &mut state.runs[position];
+            let coalesced = row.status == RunStatus::Queued;
+            row.status = RunStatus::Queued;
+            return Ok(Requested { run: row.run.id, coalesced });
+        }
+        Ok(Requested { run: state.begin(entity, kind, RunStatus::Queued).id, coalesced: false })
+    }
+
+    async fn find(&self, run: RunId) -> Result<Option<LoggedRun>, StoreError> {
+        Ok(self.state().runs.iter().find(|row| row.run.id == run).map(logged))
+    }
+
     async fn open(&self, entity: EntityType, kind: RunKind, lease: &Lease) -> Result<Run, StoreError> {
         let mut state = self.state();
         state.fence(lease)?;
-        let unfinished =
-            state.runs.iter().rposition(|row| row.run.entity == entity && row.run.kind == kind).filter(|position| {
-                kind != RunKind::Webhook
-                    && !matches!(
-                        state.runs[*position].status,
-                        RunStatus::Completed | RunStatus::CompletedWithQuarantine
-                    )
-            });
-        if let Some(position) = unfinished {
+        for row in &mut state.runs {
+            if row.run.entity == entity && row.status == RunStatus::Running {
+                row.status = RunStatus::Interrupted;
+            }
+        }
+        if let Some(position) = state.unfinished(entity, kind) {
             let row = &mut state.runs[position];
             row.status = RunStatus::Running;
             row.error = None;
+            let run = row.run.clone();
+            // The next process that goes on with it resumes it.
             row.run.resumed = true;
-            return Ok(row.run.clone());
+            state.serve_others(&run);
+            return Ok(run);
         }
-        let start = ReadToken(state.draw());
-        let run = Run {
-            id: RunId(i64::try_from(state.runs.len()).unwrap_or(i64::MAX) + 1),
-            entity,
-            kind,
-            cursor: Cursor::START,
-            start,
-            source_start: None,
-            processed: 0,
-            quarantined: 0,
-            resumed: false,
-        };
-        state.runs.push(RunRow { run: run.clone(), status: RunStatus::Running, error: None });
+        if let Some(row) = state.runs.iter_mut().rev().find(|row| {
+            row.run.entity == entity && row.status == RunStatus::Queued && !row.run.resumed && kind.serves(row.run.kind)
+        }) {
+            row.status = RunStatus::Running;
+            row.run.kind = kind;
+            let run = row.run.clone();
+            row.run.resumed = true;
+            return Ok(run);
+        }
+        let run = state.begin(entity, kind, RunStatus::Running);
+        if let Some(row) = state.runs.last_mut() {
+            row.run.resumed = true;
+        }
         Ok(run)
     }
 
@@ -415,7 +606,12 @@ impl RunLog for FakeStore {
         row.status = if row.run.quarantined == 0 { RunStatus::Completed } else { RunStatus::CompletedWithQuarantine };
         let run = row.run.clone();
         let status = row.status;
-        state.stand(&run, watermark.0);
+        if run.kind == RunKind::Full {
+            state.pending.retain(|_, pending| pending.covered_by != Some(run.id));
+        }
+        if matches!(run.kind, RunKind::Full | RunKind::Incremental) {
+            state.stand(&run, watermark.0);
+        }
         Ok(status)
     }
 

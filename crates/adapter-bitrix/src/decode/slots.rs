@@ -39,9 +39,17 @@ impl<'a> Slots<'a> {
             layout.fields().iter().enumerate().map(|(position, field)| (field.as_str(), position)).collect();
         let position = |classic: &str| positions.get(classic).copied();
         let mut by_name = HashMap::new();
+        let narrow = metadata.is_narrow(dialect, layout);
         for field in &metadata.fields {
-            if let Some(position) = position(field.description.name.as_str()) {
-                by_name.insert(field.name.as_str(), Slot::Field(position));
+            match position(field.description.name.as_str()) {
+                Some(position) => {
+                    by_name.insert(field.name.as_str(), Slot::Field(position));
+                }
+                // A portal that brings more than it was asked for.
+                None if narrow => {
+                    by_name.insert(field.name.as_str(), Slot::Alias);
+                }
+                None => {}
             }
         }
         by_name.extend(dialect.aliases.iter().map(|name| (*name, Slot::Alias)));

@@ -39,7 +39,7 @@ impl ByIds<'_> {
         for id in ids {
             command = command.with(&format!("filter[@{id_name}][]"), id);
         }
-        for name in self.metadata.select(self.dialect) {
+        for name in self.metadata.select(self.dialect, self.layout) {
             command = command.with("select[]", name);
         }
         command.with("start", -1)

@@ -62,6 +62,9 @@ impl Gauge {
 
 #[cfg(test)]
 mod tests {
+    use b24sync_domain::portal::BoundStyle;
+    use b24sync_domain::progress::TimeBound;
+
     use super::*;
 
     const PAGE: usize = 50_000;
@@ -113,7 +116,8 @@ mod tests {
     #[test]
     fn a_window_begins_with_one_command() {
         let gauge = Gauge::default();
-        let window = Window::ModifiedSince(chrono::DateTime::UNIX_EPOCH);
+        let bound = TimeBound { at: chrono::DateTime::UNIX_EPOCH, style: BoundStyle::WithOffset };
+        let window = Window::ModifiedSince(bound);
         assert_eq!(gauge.commands(window, Cursor::START), 1);
         gauge.learn(1, 1, PAGE, false, None);
         assert_eq!(gauge.commands(window, Cursor::after(50)), 10);

@@ -1,8 +1,10 @@
 //! One list command of a listing by ascending id.
 
 use b24sync_domain::progress::{Cursor, PAGE_SIZE, Window};
-use chrono::{FixedOffset, SecondsFormat};
+use b24sync_domain::record::Layout;
+use chrono::FixedOffset;
 
+use super::time_bound;
 use crate::command::Command;
 use crate::dialect::EntityDialect;
 use crate::fields::Metadata;
@@ -21,6 +23,8 @@ pub(super) enum Bound<'a> {
 pub(crate) struct Keyset<'a> {
     pub(crate) dialect: &'a EntityDialect,
     pub(crate) metadata: &'a Metadata,
+    /// What the lists bring.
+    pub(crate) layout: &'a Layout,
     /// The portal's offset, in which times are written.
     pub(crate) offset: FixedOffset,
 }
@@ -39,11 +43,11 @@ impl Keyset<'_> {
             Bound::Above(cursor) => command.with(&filter, cursor.get()),
             Bound::AfterPage(page) => command.with_reference(&filter, &self.last_id_of(page)),
         };
-        if let Window::ModifiedSince(since) = window {
-            let since = since.with_timezone(&self.offset).to_rfc3339_opts(SecondsFormat::Secs, false);
+        if let Window::ModifiedSince(bound) = window {
+            let since = time_bound::write(bound, self.offset);
             command = command.with(&format!("filter[>={}]", self.dialect.modified_name), since);
         }
-        for name in self.metadata.select(self.dialect) {
+        for name in self.metadata.select(self.dialect, self.layout) {
             command = command.with("select[]", name);
         }
         command.with("start", -1)

@@ -1,5 +1,5 @@
 //! The calls of the reader, each an [`Exchange`](crate::transport::Exchange): listings, reads by id, counts,
-//! descriptions, and the connection check.
+//! descriptions, the connection check, and the probe of how listings are understood.
 
 mod by_ids;
 mod count;
@@ -8,9 +8,13 @@ mod evidence;
 mod gauge;
 mod keyset;
 mod listing;
+mod lists;
+mod newest;
 mod news;
 mod pages;
-mod probe;
+mod profile;
+mod questions;
+mod time_bound;
 
 pub(crate) use by_ids::ByIds;
 pub(crate) use count::Count;
@@ -19,9 +23,10 @@ pub(crate) use evidence::ReadEvidence;
 pub(crate) use gauge::Gauge;
 pub(crate) use keyset::Keyset;
 pub(crate) use listing::Listing;
+pub(crate) use newest::ReadNewest;
 pub(crate) use news::ReadNews;
-pub use probe::PortalProfile;
-pub(crate) use probe::Probe;
+pub(crate) use profile::ReadProfile;
+pub(crate) use questions::Questions;
 
 /// The method that carries all others.
 const BATCH: &str = "batch";

@@ -121,5 +121,5 @@ async fn row_times(transaction: &mut Transaction, store: &PgStore, batch: &Mappe
     if batch.rows.is_empty() {
         return Ok(RowTimes::default());
     }
-    catalog::row_times(transaction, store.table(batch.rows.entity)).await
+    catalog::row_times(transaction, store.table(batch.rows.entity), batch.rows.entity).await
 }

@@ -7,11 +7,12 @@ use b24sync_domain::lease::Lease;
 use b24sync_domain::ports::DeletionStore;
 use b24sync_domain::progress::Cursor;
 use b24sync_domain::record::ReadToken;
+use b24sync_domain::settings::DeleteMode;
 use diesel::sql_types::{BigInt, SmallInt};
 
 use crate::error::Trouble;
 use crate::leases::fence;
-use crate::sql::{deletions, sql};
+use crate::sql::{catalog, deletions, sql};
 use crate::store::PgStore;
 use crate::transaction::{Transaction, retrying};
 
@@ -30,6 +31,27 @@ impl DeletionStore for PgStore {
                 deletions::unseen(self.table(entity), entity.type_id(), since.0, after.get(), i64::from(limit));
             let rows: Vec<(i64,)> = connection.load_rows(statement).await?;
             Ok(ids(rows))
+        })
+        .await
+    }
+
+    async fn live_ids(
+        &self,
+        entity: EntityType,
+        after: Cursor,
+        up_to: Option<Cursor>,
+    ) -> Result<Vec<RecordId>, StoreError> {
+        retrying("reading which records there are", || async {
+            let mut connection = self.connections().lend().await?;
+            let statement = sql("select item_id from b24sync.item_state where deleted_at is null and entity = ")
+                .bind::<SmallInt, _>(entity.type_id())
+                .text(" and item_id > ")
+                .bind::<BigInt, _>(after.get())
+                .text(" and item_id <= ")
+                .bind::<BigInt, _>(up_to.map_or(i64::MAX, Cursor::get))
+                .text(" order by item_id")
+                .rows::<(BigInt,)>();
+            Ok(ids(connection.load_rows(statement).await?))
         })
         .await
     }
@@ -90,7 +112,14 @@ async fn bury(
         transaction.load_rows(deletions::tombstones(entity.type_id(), read.0, ids_to_bury)).await?;
     let buried = ids(buried);
     if !buried.is_empty() {
-        transaction.perform(deletions::delete_rows(store.table(entity), &buried)).await?;
+        let table = store.table(entity);
+        let times = catalog::row_times(transaction, table, entity).await?;
+        transaction
+            .perform(match (store.deletes(), times.deleted_zoned) {
+                (DeleteMode::Soft, Some(zoned)) => deletions::mark_rows(table, times, zoned, &buried),
+                _ => deletions::delete_rows(table, &buried),
+            })
+            .await?;
         transaction.perform(deletions::leave_quarantine(entity.type_id(), &buried)).await?;
     }
     Ok(buried)

@@ -15,7 +15,7 @@ use crate::connection::Connection;
 use crate::error::Trouble;
 use crate::schema::fields;
 use crate::sql::catalog::CatalogColumn;
-use crate::sql::{Table, ddl, sql};
+use crate::sql::sql;
 
 /// Refuses a plan that gives a field another column than the dictionary has for it: another process was faster, and
 /// saw other fields.
@@ -82,14 +82,13 @@ pub(super) async fn store(
     Ok(())
 }
 
-/// Writes labels as comments: where there is none, or an older one of ours. What a person wrote stays.
-pub(super) async fn comment(
+/// Labels that are to become comments: where there is none, or an older one of ours. What a person wrote stays.
+pub(super) async fn new_comments<'a>(
     connection: &mut Connection,
     entity: EntityType,
-    table: Table<'_>,
-    plan: &[DictionaryEntry],
+    plan: &'a [DictionaryEntry],
     columns: &[CatalogColumn],
-) -> Result<(), Trouble> {
+) -> Result<Vec<(&'a ColumnName, String)>, Trouble> {
     let ours: Vec<(Option<String>, Option<String>)> = fields::table
         .filter(fields::entity.eq(entity.type_id()))
         .select((fields::column_name, fields::label))
@@ -98,6 +97,7 @@ pub(super) async fn comment(
     let ours: HashSet<(String, String)> = ours.into_iter().filter_map(|(column, label)| column.zip(label)).collect();
     let comments: HashMap<&str, Option<&str>> =
         columns.iter().map(|column| (column.name.as_str(), column.comment.as_deref())).collect();
+    let mut new = Vec::new();
     for entry in plan {
         let (Some(column), Some(label)) = (&entry.column, &entry.description.label) else { continue };
         let label = clean(label);
@@ -109,10 +109,10 @@ pub(super) async fn comment(
             }
         };
         if replaceable && !label.is_empty() {
-            connection.change(&ddl::comment(table, column.as_str(), &label)).await?;
+            new.push((column, label));
         }
     }
-    Ok(())
+    Ok(new)
 }
 
 /// Text that PostgreSQL can store.

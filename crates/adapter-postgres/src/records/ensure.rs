@@ -4,15 +4,19 @@ use std::collections::HashSet;
 
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
+use b24sync_domain::field::FieldName;
 use b24sync_domain::mapping::column::OVERFLOW_COLUMN;
-use b24sync_domain::mapping::schema::{ActualType, NewColumn, SchemaPlan, StoredField, Target};
+use b24sync_domain::mapping::schema::{
+    ActualType, FieldChange, NewColumn, RereadScope, SchemaPlan, StoredField, Target,
+};
 use b24sync_domain::mapping::{ColumnName, ColumnType};
+use b24sync_domain::settings::DeleteMode;
 use diesel::sql_types::{Bool, Oid, SmallInt, Text};
 use diesel::{OptionalExtension, QueryDsl};
 use diesel_async::RunQueryDsl as _;
 
 use super::widen::{self, Refusal};
-use super::{dictionary, known};
+use super::{dictionary, drift, known};
 use crate::connection::Connection;
 use crate::error::Trouble;
 use crate::schema::replicas;
@@ -22,7 +26,10 @@ use crate::store::PgStore;
 use crate::transaction::{Transaction, retrying};
 
 /// Columns of every replica table that do not come from the portal.
-const OUR_COLUMNS: [&str; 4] = ["id", "bitrix_id", "created_at", "updated_at"];
+const OUR_COLUMNS: [&str; 5] = ["id", "bitrix_id", "created_at", "updated_at", "deleted_at"];
+
+/// The field whose change stands for a change of all of them.
+const ID_FIELD: &str = "ID";
 
 /// Characters that an id may have.
 const LONGEST_ID: u32 = 19;
@@ -56,19 +63,52 @@ async fn bring(transaction: &mut Transaction, store: &PgStore, plan: &SchemaPlan
         remember(transaction, entity, table, &relation, true, true).await?;
         relation
     };
+    keep_deleted(transaction, store, entity, table, &relation).await?;
     let columns = catalog::columns(transaction, relation.oid).await?;
     let refusal = widen::widen_all(transaction, entity, table, &columns, &plan.widen).await?;
     if let Some(column) = modified_column(plan) {
         transaction.change(&ddl::modified_index(entity, table, column)).await?;
     }
     let columns = catalog::columns(transaction, relation.oid).await?;
-    dictionary::comment(transaction, entity, table, &plan.dictionary, &columns).await?;
+    for (column, label) in dictionary::new_comments(transaction, entity, &plan.dictionary, &columns).await? {
+        transaction.change(&ddl::comment(table, column.as_str(), &label)).await?;
+    }
     dictionary::store(transaction, entity, &plan.dictionary, &columns).await?;
+    drift::remember(transaction, entity, &plan.changes).await?;
     Ok(refusal)
 }
 
+/// Where rows of deleted records are to stay, the table gets the column that tells them from the others.
+async fn keep_deleted(
+    transaction: &mut Transaction,
+    store: &PgStore,
+    entity: EntityType,
+    table: Table<'_>,
+    relation: &Relation,
+) -> Result<(), Trouble> {
+    if store.deletes() == DeleteMode::Hard {
+        return Ok(());
+    }
+    let columns = catalog::columns(transaction, relation.oid).await?;
+    match columns.iter().find(|column| column.name == "deleted_at") {
+        None => transaction.change(&ddl::add_deleted_at(table, store.timestamps())).await?,
+        Some(column) if is_time(column) => {}
+        Some(column) => {
+            return Err(cannot(table, format!("its column `deleted_at` has the type `{}`", column.written)));
+        }
+    }
+    let statement = sql("update b24sync.replicas set keeps_deleted = true where not keeps_deleted and entity = ")
+        .bind::<SmallInt, _>(entity.type_id());
+    transaction.perform(statement).await?;
+    Ok(())
+}
+
+fn is_time(column: &CatalogColumn) -> bool {
+    matches!(column.actual, ActualType::Known(ColumnType::Timestamp | ColumnType::TimestampTz))
+}
+
 /// Every column that the plan writes, once.
-fn wanted_columns(plan: &SchemaPlan) -> Vec<NewColumn> {
+pub(super) fn wanted_columns(plan: &SchemaPlan) -> Vec<NewColumn> {
     let mut seen = HashSet::new();
     let targets = plan.mapping.fields.iter().flat_map(|field| std::iter::once(&field.target).chain(&field.currency));
     let mapped = targets.filter_map(|target| match target {
@@ -82,7 +122,7 @@ fn wanted_columns(plan: &SchemaPlan) -> Vec<NewColumn> {
     mapped.chain(plan.add.iter().cloned()).chain(overflow).filter(|column| seen.insert(column.name.clone())).collect()
 }
 
-fn modified_column(plan: &SchemaPlan) -> Option<&ColumnName> {
+pub(super) fn modified_column(plan: &SchemaPlan) -> Option<&ColumnName> {
     let field = plan.mapping.fields.iter().find(|field| field.field.as_str() == plan.entity.modified_field())?;
     match &field.target {
         Target::Column { name, .. } => Some(name),
@@ -158,15 +198,12 @@ fn refuse_unfit(table: Table<'_>, columns: &[CatalogColumn], wanted: &[NewColumn
     if !fits {
         return Err(cannot(table, format!("its column `bitrix_id` has the type `{}`, not varchar(50)", id.written)));
     }
-    let is_time = |column: &CatalogColumn| {
-        matches!(column.actual, ActualType::Known(ColumnType::Timestamp | ColumnType::TimestampTz))
-    };
     let times = columns.iter().filter(|column| column.name == "created_at" || column.name == "updated_at");
     if let Some(column) = times.into_iter().find(|column| !is_time(column)) {
         return Err(cannot(table, format!("its column `{}` has the type `{}`", column.name, column.written)));
     }
     let written = |name: &str| {
-        OUR_COLUMNS.iter().any(|ours| *ours == name && name != "id")
+        OUR_COLUMNS.iter().any(|ours| *ours == name && name != "id" && name != "deleted_at")
             || wanted.iter().any(|column| column.name.as_str() == name)
     };
     match columns.iter().find(|column| column.not_null && !column.has_default && !written(&column.name)) {
@@ -195,6 +232,8 @@ async fn remember(
         let rows = connection.perform(guard::forget_content(entity.type_id())).await?;
         if rows > 0 {
             tracing::warn!(entity = %entity, rows, "the table is not the one that was filled; all rows are written again");
+            let everything = FieldChange { field: FieldName::new(ID_FIELD), scope: RereadScope::Rewrite };
+            drift::remember(connection, entity, &[everything]).await?;
         }
     }
     let ours = created || before.is_some_and(|(_, ours)| ours);

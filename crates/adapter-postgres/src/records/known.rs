@@ -37,21 +37,34 @@ pub(super) async fn load(
     })
 }
 
+/// Field, column, currency's column, type in the portal, whether multiple, whether retired.
+type StoredRow = (String, Option<String>, Option<String>, String, bool, bool);
+
 /// The data dictionary's columns, those of retired fields included: nobody else may get them.
 pub(super) async fn stored_fields(
     connection: &mut Connection,
     entity: EntityType,
 ) -> Result<Vec<StoredField>, Trouble> {
-    let rows: Vec<(String, Option<String>, Option<String>)> = fields::table
+    let rows: Vec<StoredRow> = fields::table
         .filter(fields::entity.eq(entity.type_id()))
         .order(fields::field)
-        .select((fields::field, fields::column_name, fields::currency_column))
+        .select((
+            fields::field,
+            fields::column_name,
+            fields::currency_column,
+            fields::bitrix_type,
+            fields::multiple,
+            fields::retired,
+        ))
         .load(connection)
         .await?;
-    let stored = rows.into_iter().map(|(field, column, currency)| StoredField {
+    let stored = rows.into_iter().map(|(field, column, currency, type_name, multiple, retired)| StoredField {
         field: FieldName::new(field),
         column: column.map(ColumnName::existing),
         currency: currency.map(ColumnName::existing),
+        type_name,
+        multiple,
+        retired,
     });
     Ok(stored.collect())
 }

@@ -4,11 +4,15 @@ mod apply;
 mod commit;
 mod deletions;
 mod dictionary;
+mod drift;
 mod ensure;
 mod known;
 mod preview;
 mod quarantine;
+mod show;
 mod widen;
+
+pub(crate) use drift::forget_covered;
 
 use async_trait::async_trait;
 use b24sync_domain::entity::EntityType;

@@ -80,14 +80,15 @@ pub(super) async fn pin(connection: &mut Connection, entity: EntityType, column:
     Ok(())
 }
 
+/// What a widening asks of a column.
 #[derive(Debug, PartialEq, Eq)]
-enum Need {
+pub(super) enum Need {
     Nothing,
     Widen,
     Impossible,
 }
 
-fn need(actual: &ActualType, to: ColumnType) -> Need {
+pub(super) fn need(actual: &ActualType, to: ColumnType) -> Need {
     let ActualType::Known(from) = actual else { return Need::Impossible };
     match (rank(*from), rank(to)) {
         (Some((family, from)), Some((other, to))) if family == other => {
@@ -98,6 +99,8 @@ fn need(actual: &ActualType, to: ColumnType) -> Need {
             }
         }
         _ if *from == to => Need::Nothing,
+        // Every value has a text.
+        _ if to == ColumnType::Text => Need::Widen,
         _ => Need::Impossible,
     }
 }
@@ -126,7 +129,8 @@ mod tests {
         assert_eq!(known(ColumnType::Numeric, ColumnType::BigInt), Need::Nothing);
         assert_eq!(known(ColumnType::Text, ColumnType::Varchar(10)), Need::Nothing);
         assert_eq!(known(ColumnType::Varchar(10), ColumnType::Text), Need::Widen);
-        assert_eq!(known(ColumnType::Boolean, ColumnType::Text), Need::Impossible);
+        assert_eq!(known(ColumnType::Boolean, ColumnType::Text), Need::Widen);
+        assert_eq!(known(ColumnType::Text, ColumnType::Boolean), Need::Impossible);
         assert_eq!(need(&ActualType::Other("uuid".to_owned()), ColumnType::Text), Need::Impossible);
     }
 }

@@ -14,6 +14,7 @@ use diesel_async::RunQueryDsl as _;
 use crate::connection::Connection;
 use crate::error::Trouble;
 use crate::leases::{fence, lost};
+use crate::records::forget_covered;
 use crate::schema::entity_progress;
 use crate::sql::sql;
 use crate::system_tables::SystemTables;
@@ -43,7 +44,9 @@ pub(super) async fn complete(
         RunStatus::Running => {}
         // The answer to an earlier attempt was lost.
         RunStatus::Completed | RunStatus::CompletedWithQuarantine => return Ok(before),
-        RunStatus::Failed | RunStatus::Cancelled | RunStatus::Interrupted => return Err(lost(lease).into()),
+        RunStatus::Queued | RunStatus::Failed | RunStatus::Cancelled | RunStatus::Interrupted => {
+            return Err(lost(lease).into());
+        }
     }
     let status = if quarantined == 0 { RunStatus::Completed } else { RunStatus::CompletedWithQuarantine };
     let statement = sql("update b24sync.runs set status = ")
@@ -54,6 +57,9 @@ pub(super) async fn complete(
         .bind::<BigInt, _>(run.0);
     connection.perform(statement).await?;
     log(connection, tables, run, status, None).await?;
+    if kind == RunKind::Full {
+        forget_covered(connection, run).await?;
+    }
     stand(connection, entity, kind, run, watermark).await?;
     publish(connection, tables, entity).await?;
     Ok(status)
@@ -74,8 +80,8 @@ async fn stand(
     run: RunId,
     watermark: Watermark,
 ) -> Result<(), Trouble> {
-    // The records that events named say nothing of the others: such a run makes no standing.
-    if kind == RunKind::Webhook {
+    // Records that events named, or ids without content, say nothing of the others.
+    if !kind.is_resumable() {
         return Ok(());
     }
     let statement = sql("insert into b24sync.entity_progress as p (entity, watermark, floor_id, next_floor_id, next_floor_at) select r.entity, ")
@@ -87,7 +93,7 @@ async fn stand(
         .text(" on conflict (entity) do update set updated_at = now(), watermark = ")
         .text(match kind {
             RunKind::Incremental => "greatest(p.watermark, excluded.watermark)",
-            RunKind::Full | RunKind::Webhook => "coalesce(p.watermark, excluded.watermark)",
+            RunKind::Full | RunKind::Sweep | RunKind::Webhook => "coalesce(p.watermark, excluded.watermark)",
         })
         .text(", floor_id = case when p.next_floor_at <= excluded.watermark then p.next_floor_id when p.next_floor_at is null then excluded.floor_id else p.floor_id end, next_floor_id = case when p.next_floor_at > excluded.watermark then p.next_floor_id else excluded.next_floor_id end, next_floor_at = case when p.next_floor_at > excluded.watermark then p.next_floor_at else excluded.next_floor_at end");
     connection.perform(statement).await?;

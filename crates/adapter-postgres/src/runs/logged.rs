@@ -39,6 +39,22 @@ pub(super) async fn recent(
     Ok(rows.into_iter().map(logged_run).collect())
 }
 
+pub(super) async fn find(
+    connection: &mut Connection,
+    tables: &SystemTables,
+    run: RunId,
+) -> Result<Option<LoggedRun>, Trouble> {
+    let statement = sql("select ")
+        .text(logged_columns())
+        .text(" from ")
+        .table(tables.logs())
+        .text(" as l where l.id = ")
+        .bind::<BigInt, _>(run.0)
+        .rows::<LoggedColumns>();
+    let row: Option<Logged> = connection.load_row(statement).await?;
+    Ok(row.map(logged_run))
+}
+
 pub(crate) fn logged_run(row: Logged) -> LoggedRun {
     let (id, entity, kind, status, processed, error, started_at, completed_at) = row;
     let instant = |micros: Option<i64>| micros.and_then(DateTime::<Utc>::from_timestamp_micros);

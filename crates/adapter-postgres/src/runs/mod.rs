@@ -3,12 +3,13 @@
 mod end;
 mod logged;
 mod open;
+mod request;
 
 use async_trait::async_trait;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
 use b24sync_domain::lease::Lease;
-use b24sync_domain::ports::{LoggedRun, RunLog, Standing, Step};
+use b24sync_domain::ports::{LoggedRun, Requested, RunLog, Standing, Step};
 use b24sync_domain::progress::Watermark;
 use b24sync_domain::record::ReadToken;
 use b24sync_domain::run::{Ending, Run, RunId, RunKind, RunStatus};
@@ -19,7 +20,7 @@ pub(crate) use logged::{Logged, LoggedColumns, logged_columns, logged_run};
 use crate::connection::Connection;
 use crate::error::Trouble;
 use crate::leases::{fence, lost};
-use crate::sql::sql;
+use crate::sql::{ddl, sql};
 use crate::store::PgStore;
 use crate::system_tables::SystemTables;
 use crate::transaction::retrying;
@@ -60,11 +61,30 @@ pub(crate) async fn advance(
 
 #[async_trait]
 impl RunLog for PgStore {
+    async fn request(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError> {
+        retrying("asking for a run", || async {
+            let mut transaction = self.begin().await?;
+            let work = Box::pin(request::request(&mut transaction, self.tables(), entity, kind)).await;
+            transaction.finish(work).await
+        })
+        .await
+    }
+
+    async fn find(&self, run: RunId) -> Result<Option<LoggedRun>, StoreError> {
+        retrying("looking up a run", || async {
+            let mut connection = self.connections().lend().await?;
+            logged::find(&mut connection, self.tables(), run).await
+        })
+        .await
+    }
+
     async fn open(&self, entity: EntityType, kind: RunKind, lease: &Lease) -> Result<Run, StoreError> {
         retrying("opening a run", || async {
             let mut transaction = self.begin().await?;
             let work = async {
                 fence(&mut transaction, lease).await?;
+                // Nobody wishes for a run while it is decided which one is opened.
+                transaction.perform(ddl::lock_wishes(entity.type_id())).await?;
                 Box::pin(open::open(&mut transaction, self.tables(), entity, kind)).await
             };
             let work = work.await;

@@ -4,9 +4,9 @@ use b24sync_domain::entity::EntityType;
 use b24sync_domain::lease::Lease;
 use b24sync_domain::progress::Cursor;
 use b24sync_domain::record::ReadToken;
-use b24sync_domain::run::{Run, RunId, RunKind};
+use b24sync_domain::run::{Run, RunId, RunKind, RunStatus};
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{BigInt, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
 
 use crate::connection::Connection;
 use crate::error::Trouble;
@@ -15,8 +15,15 @@ use crate::order::draw;
 use crate::sql::sql;
 use crate::system_tables::SystemTables;
 
-type Resumed = (i64, i64, i64, Option<DateTime<Utc>>, i64, i64);
-type ResumedColumns = (BigInt, BigInt, BigInt, Nullable<Timestamptz>, BigInt, BigInt);
+type Opened = (i64, i64, i64, Option<DateTime<Utc>>, i64, i64, i32);
+type OpenedColumns = (BigInt, BigInt, BigInt, Nullable<Timestamptz>, BigInt, BigInt, Integer);
+
+/// What [`Opened`] is read from.
+const OPENED: &str = " returning run_id, cursor, start_seq, source_start, processed, quarantined, opened";
+
+/// What becomes of a run that is opened. One that only waited so far begins now: what was read while it waited was not
+/// read by it.
+const OPEN: &str = "update b24sync.runs set status = 'running', finished_at = null, start_seq = case when opened = 0 then nextval('b24sync.read_order') else start_seq end, started_at = case when opened = 0 then clock_timestamp() else started_at end, opened = opened + 1";
 
 pub(super) async fn open(
     connection: &mut Connection,
@@ -24,31 +31,24 @@ pub(super) async fn open(
     entity: EntityType,
     kind: RunKind,
 ) -> Result<Run, Trouble> {
-    let resumed = resume(connection, entity, kind).await?;
-    if let Some(run) = resumed
-        && log_again(connection, tables, run.id).await?
+    let mut waiting = resume(connection, entity, kind).await?;
+    if waiting.is_none() {
+        waiting = serve(connection, entity, kind).await?;
+    }
+    if let Some(run) = waiting
+        && log_again(connection, tables, &run).await?
     {
         close_others(connection, tables, entity, kind, Some(run.id)).await?;
         return Ok(run);
     }
     // There is none, or the log has lost its row: a run that nobody can see must not be on.
     close_others(connection, tables, entity, kind, None).await?;
-    begin(connection, tables, entity, kind).await
+    begin(connection, tables, entity, kind, RunStatus::Running).await
 }
 
-async fn resume(connection: &mut Connection, entity: EntityType, kind: RunKind) -> Result<Option<Run>, Trouble> {
-    // Records that somebody named are named anew each time.
-    if kind == RunKind::Webhook {
-        return Ok(None);
-    }
-    let statement = sql("update b24sync.runs set status = 'running', finished_at = null where run_id = (select run_id from b24sync.runs where resumable and entity = ")
-        .bind::<SmallInt, _>(entity.type_id())
-        .text(" and kind = ")
-        .bind::<Text, _>(kind.as_str())
-        .text(" and started_at > clock_timestamp() - interval '24 hours' order by run_id desc limit 1) returning run_id, cursor, start_seq, source_start, processed, quarantined")
-        .rows::<ResumedColumns>();
-    let row: Option<Resumed> = connection.load_row(statement).await?;
-    Ok(row.map(|(id, cursor, start, source_start, processed, quarantined)| Run {
+fn opened(entity: EntityType, kind: RunKind, row: Opened) -> Run {
+    let (id, cursor, start, source_start, processed, quarantined, opened) = row;
+    Run {
         id: RunId(id),
         entity,
         kind,
@@ -57,8 +57,48 @@ async fn resume(connection: &mut Connection, entity: EntityType, kind: RunKind) 
         source_start,
         processed: u64::try_from(processed).unwrap_or_default(),
         quarantined: u64::try_from(quarantined).unwrap_or_default(),
-        resumed: true,
-    }))
+        resumed: opened > 1,
+    }
+}
+
+/// The queued run of this kind, or the one that can be gone on with.
+async fn resume(connection: &mut Connection, entity: EntityType, kind: RunKind) -> Result<Option<Run>, Trouble> {
+    let statement = sql(OPEN)
+        .text(" where run_id = (select run_id from b24sync.runs where resumable and entity = ")
+        .bind::<SmallInt, _>(entity.type_id())
+        .text(" and kind = ")
+        .bind::<Text, _>(kind.as_str())
+        .text(if kind.is_resumable() { "" } else { " and status = 'queued'" })
+        .text(" and started_at > clock_timestamp() - interval '24 hours' order by run_id desc limit 1)")
+        .text(OPENED)
+        .rows::<OpenedColumns>();
+    let row: Option<Opened> = connection.load_row(statement).await?;
+    Ok(row.map(|row| opened(entity, kind, row)))
+}
+
+/// A run that somebody wished for, of a kind that this one does the work of: it becomes one of this kind.
+async fn serve(connection: &mut Connection, entity: EntityType, kind: RunKind) -> Result<Option<Run>, Trouble> {
+    let served = served(kind);
+    if served.is_empty() {
+        return Ok(None);
+    }
+    let statement = sql(OPEN)
+        .text(", kind = ")
+        .bind::<Text, _>(kind.as_str())
+        .text(" where run_id = (select max(run_id) from b24sync.runs where status = 'queued' and opened = 0 and entity = ")
+        .bind::<SmallInt, _>(entity.type_id())
+        .text(" and kind = any(")
+        .bind::<Array<Text>, _>(served)
+        .text("))")
+        .text(OPENED)
+        .rows::<OpenedColumns>();
+    let row: Option<Opened> = connection.load_row(statement).await?;
+    Ok(row.map(|row| opened(entity, kind, row)))
+}
+
+/// Other kinds whose work a run of this kind does.
+fn served(kind: RunKind) -> Vec<&'static str> {
+    RunKind::ALL.into_iter().filter(|other| *other != kind && kind.serves(*other)).map(RunKind::as_str).collect()
 }
 
 /// Gives up the entity's other unfinished runs of this kind; those of other kinds can be gone on with later. Of those
@@ -73,32 +113,56 @@ async fn close_others(
     let logs = tables.logs();
     let statement = sql("with closed as (update b24sync.runs set resumable = (kind <> ")
         .bind::<Text, _>(kind.as_str())
-        .text("), status = case when status = 'running' then 'interrupted' else status end, finished_at = coalesce(finished_at, clock_timestamp()) where resumable and entity = ")
+        .text("), status = case when status = 'running' or status = 'queued' and kind = ")
+        .bind::<Text, _>(kind.as_str())
+        .text(" then 'interrupted' else status end, finished_at = case when status = 'queued' and kind <> ")
+        .bind::<Text, _>(kind.as_str())
+        .text(" then null else coalesce(finished_at, clock_timestamp()) end where resumable and entity = ")
         .bind::<SmallInt, _>(entity.type_id())
         .text(" and run_id <> ")
         .bind::<BigInt, _>(keep.map_or(-1, |run| run.0))
-        .text(" returning run_id) update ")
+        .text(" returning run_id, status) update ")
         .table(logs)
         .text(" as l set status = 'interrupted', completed_at = ")
         .text(tables.now(logs, "completed_at"))
-        .text(" from closed where l.id = closed.run_id and l.status = 'running'");
+        .text(" from closed where l.id = closed.run_id and closed.status = 'interrupted' and l.status in ('running', 'queued')");
+    connection.perform(statement).await?;
+    let Some(run) = keep else { return Ok(()) };
+    let statement = sql("with served as (update b24sync.runs set status = 'cancelled', resumable = false, finished_at = clock_timestamp() where status = 'queued' and entity = ")
+        .bind::<SmallInt, _>(entity.type_id())
+        .text(" and kind = any(")
+        .bind::<Array<Text>, _>(served(kind))
+        .text(") returning run_id) update ")
+        .table(logs)
+        .text(" as l set status = 'cancelled', error_message = ")
+        .bind::<Text, _>(format!("run {run} does it"))
+        .text(", completed_at = ")
+        .text(tables.now(logs, "completed_at"))
+        .text(" from served where l.id = served.run_id");
     connection.perform(statement).await?;
     Ok(())
 }
 
-async fn log_again(connection: &mut Connection, tables: &SystemTables, run: RunId) -> Result<bool, Trouble> {
-    let statement = sql("update ")
-        .table(tables.logs())
-        .text(" set status = 'running', completed_at = null, error_message = null where id = ")
-        .bind::<BigInt, _>(run.0);
+async fn log_again(connection: &mut Connection, tables: &SystemTables, run: &Run) -> Result<bool, Trouble> {
+    let logs = tables.logs();
+    let mut statement = sql("update ")
+        .table(logs)
+        .text(" set status = 'running', completed_at = null, error_message = null, sync_type = ")
+        .bind::<Text, _>(run.kind.as_str());
+    if !run.resumed {
+        statement = statement.text(", started_at = ").text(tables.now(logs, "started_at"));
+    }
+    let statement = statement.text(" where id = ").bind::<BigInt, _>(run.id.0);
     Ok(connection.perform(statement).await? > 0)
 }
 
-async fn begin(
+/// Logs a new run, which is on at once or waits for somebody to do it.
+pub(super) async fn begin(
     connection: &mut Connection,
     tables: &SystemTables,
     entity: EntityType,
     kind: RunKind,
+    status: RunStatus,
 ) -> Result<Run, Trouble> {
     let start = draw(connection).await?;
     let logs = tables.logs();
@@ -108,20 +172,26 @@ async fn begin(
         .bind::<Text, _>(entity.key())
         .text(", ")
         .bind::<Text, _>(kind.as_str())
-        .text(", 'running', 0, ")
+        .text(", ")
+        .bind::<Text, _>(status.as_str())
+        .text(", 0, ")
         .text(tables.now(logs, "started_at"))
         .text(") returning id::bigint");
     let (id,): (i64,) = connection.load_one(statement.rows::<(BigInt,)>()).await?;
     // A log that was emptied begins to count anew: what is remembered under the number belongs to nobody.
-    let statement = sql("insert into b24sync.runs (run_id, entity, kind, status, start_seq) values (")
+    let statement = sql("insert into b24sync.runs (run_id, entity, kind, status, start_seq, opened) values (")
         .bind::<BigInt, _>(id)
         .text(", ")
         .bind::<SmallInt, _>(entity.type_id())
         .text(", ")
         .bind::<Text, _>(kind.as_str())
-        .text(", 'running', ")
+        .text(", ")
+        .bind::<Text, _>(status.as_str())
+        .text(", ")
         .bind::<BigInt, _>(start)
-        .text(") on conflict (run_id) do update set entity = excluded.entity, kind = excluded.kind, status = excluded.status, start_seq = excluded.start_seq, resumable = true, cursor = 0, source_start = null, processed = 0, quarantined = 0, started_at = clock_timestamp(), finished_at = null");
+        .text(", ")
+        .bind::<Integer, _>(i32::from(status == RunStatus::Running))
+        .text(") on conflict (run_id) do update set entity = excluded.entity, kind = excluded.kind, status = excluded.status, start_seq = excluded.start_seq, opened = excluded.opened, resumable = true, cursor = 0, source_start = null, processed = 0, quarantined = 0, started_at = clock_timestamp(), finished_at = null");
     connection.perform(statement).await?;
     Ok(Run {
         id: RunId(id),
@@ -145,7 +215,7 @@ pub(super) async fn rewind(
 ) -> Result<ReadToken, Trouble> {
     fence(connection, lease).await?;
     let start = draw(connection).await?;
-    let statement = sql("update b24sync.runs set cursor = 0, processed = 0, start_seq = ")
+    let statement = sql("update b24sync.runs set cursor = 0, processed = 0, source_start = null, start_seq = ")
         .bind::<BigInt, _>(start)
         .text(" where status = 'running' and run_id = ")
         .bind::<BigInt, _>(run.0);

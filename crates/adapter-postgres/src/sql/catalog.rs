@@ -1,8 +1,9 @@
 //! Questions to PostgreSQL's catalogue.
 
+use b24sync_domain::entity::EntityType;
 use b24sync_domain::mapping::ColumnType;
 use b24sync_domain::mapping::schema::ActualType;
-use diesel::sql_types::{Bool, Integer, Nullable, Oid, Text};
+use diesel::sql_types::{Bool, Integer, Nullable, Oid, SmallInt, Text};
 
 use super::upsert::RowTimes;
 use super::{Sql, Table, sql};
@@ -56,6 +57,20 @@ pub(crate) struct CatalogColumn {
     /// Whether an insert may leave it out.
     pub(crate) has_default: bool,
     pub(crate) comment: Option<String>,
+}
+
+impl CatalogColumn {
+    /// A column as it will be once it is made.
+    pub(crate) fn planned(name: &str, column_type: ColumnType) -> CatalogColumn {
+        CatalogColumn {
+            name: name.to_owned(),
+            actual: ActualType::Known(column_type),
+            written: column_type.to_string(),
+            not_null: false,
+            has_default: false,
+            comment: None,
+        }
+    }
 }
 
 type ColumnRow = (String, String, i32, String, bool, bool, bool, Option<String>);
@@ -132,17 +147,28 @@ pub(crate) async fn duplicates(
     Ok(rows.into_iter().map(|(value,)| value).collect())
 }
 
-/// Which of `created_at` and `updated_at` know a time zone.
-pub(crate) async fn row_times(connection: &mut Connection, table: Table<'_>) -> Result<RowTimes, Trouble> {
-    let statement = sql("select a.attname::text from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace where n.nspname = ")
+/// The columns that say when a row of this entity's table was written or deleted.
+pub(crate) async fn row_times(
+    connection: &mut Connection,
+    table: Table<'_>,
+    entity: EntityType,
+) -> Result<RowTimes, Trouble> {
+    let statement = sql("select a.attname::text, a.atttypid = 'pg_catalog.timestamptz'::regtype, coalesce((select r.keeps_deleted from b24sync.replicas r where r.entity = ")
+        .bind::<SmallInt, _>(entity.type_id())
+        .text("), false) from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace where n.nspname = ")
         .bind::<Text, _>(table.schema)
         .text(" and c.relname = ")
         .bind::<Text, _>(table.name)
-        .text(" and a.attname in ('created_at', 'updated_at') and a.atttypid = 'pg_catalog.timestamptz'::regtype")
-        .rows::<(Text,)>();
-    let zoned: Vec<(String,)> = connection.load_rows(statement).await?;
-    let has = |name: &str| zoned.iter().any(|(zoned,)| zoned == name);
-    Ok(RowTimes { created_zoned: has("created_at"), updated_zoned: has("updated_at") })
+        .text(" and a.attname in ('created_at', 'updated_at', 'deleted_at')")
+        .rows::<(Text, Bool, Bool)>();
+    let columns: Vec<(String, bool, bool)> = connection.load_rows(statement).await?;
+    let zoned = |name: &str| columns.iter().find(|(column, ..)| column == name).map(|(_, zoned, _)| *zoned);
+    let keeps_deleted = columns.iter().any(|(_, _, keeps)| *keeps);
+    Ok(RowTimes {
+        created_zoned: zoned("created_at").unwrap_or_default(),
+        updated_zoned: zoned("updated_at").unwrap_or_default(),
+        deleted_zoned: zoned("deleted_at").filter(|_| keeps_deleted),
+    })
 }
 
 /// Version of the server as a number, `150018`.

@@ -10,12 +10,24 @@ use diesel::sql_types::{Integer, SmallInt};
 use super::{Sql, Table, sql};
 
 /// First half of the advisory locks on entities: "b24" and a number, so that no other program's lock is met.
-const LOCK_SPACE: i32 = 0x6232_3401;
+const TABLES: i32 = 0x6232_3401;
+
+/// The same for wishes for runs.
+const WISHES: i32 = 0x6232_3402;
 
 /// Keeps other processes from changing the tables of this entity until the transaction ends.
 pub(crate) fn lock_entity<'a>(entity: i16) -> Sql<'a> {
+    lock(TABLES, entity)
+}
+
+/// Keeps other processes from wishing for a run of this entity, or from opening one, until the transaction ends.
+pub(crate) fn lock_wishes<'a>(entity: i16) -> Sql<'a> {
+    lock(WISHES, entity)
+}
+
+fn lock<'a>(space: i32, entity: i16) -> Sql<'a> {
     sql("select pg_advisory_xact_lock(")
-        .bind::<Integer, _>(LOCK_SPACE)
+        .bind::<Integer, _>(space)
         .text(", ")
         .bind::<SmallInt, _>(entity)
         .text("::integer)")
@@ -57,6 +69,14 @@ pub(crate) fn add_time<'a>(table: Table<'a>, column: &'a str, style: TimestampSt
     sql("alter table ").table(table).text(" add column if not exists ").name(column).text(match style {
         TimestampStyle::Timestamp => " timestamp default now()",
         TimestampStyle::TimestampTz => " timestamptz default now()",
+    })
+}
+
+/// Adds the column that says when a record was deleted in the portal.
+pub(crate) fn add_deleted_at(table: Table<'_>, style: TimestampStyle) -> Sql<'_> {
+    sql("alter table ").table(table).text(" add column if not exists deleted_at ").text(match style {
+        TimestampStyle::Timestamp => "timestamp",
+        TimestampStyle::TimestampTz => "timestamptz",
     })
 }
 

@@ -4,6 +4,7 @@ use b24sync_domain::entity::RecordId;
 use diesel::sql_types::{Array, BigInt, SmallInt};
 
 use super::arrays::IdArray;
+use super::upsert::{RowTimes, now};
 use super::{Sql, Table, sql};
 
 /// Live records that no read since `since` has seen, and rows that no read has ever seen; not those that such a read
@@ -41,6 +42,19 @@ pub(crate) fn delete_rows<'a>(table: Table<'a>, ids: &'a [RecordId]) -> Sql<'a> 
         .text(" as t using unnest(")
         .bind::<Array<BigInt>, _>(IdArray(ids))
         .text("::bigint[]) as u(id) where t.bitrix_id = u.id::text")
+}
+
+/// Marks the rows of these records as deleted now, those that are so already left as they are.
+pub(crate) fn mark_rows<'a>(table: Table<'a>, times: RowTimes, zoned: bool, ids: &'a [RecordId]) -> Sql<'a> {
+    sql("update ")
+        .table(table)
+        .text(" as t set deleted_at = ")
+        .text(now(zoned))
+        .text(", updated_at = ")
+        .text(now(times.updated_zoned))
+        .text(" from unnest(")
+        .bind::<Array<BigInt>, _>(IdArray(ids))
+        .text("::bigint[]) as u(id) where t.bitrix_id = u.id::text and t.deleted_at is null")
 }
 
 /// A record that is gone cannot be stored any better later.

@@ -7,6 +7,7 @@ use super::{Sql, Table, sql};
 /// Id, hash, whether there is a row, whether it is in quarantine; of live records and of rows that were never read.
 pub(crate) fn range(
     table: Option<Table<'_>>,
+    keeps_deleted: bool,
     entity: i16,
     after: i64,
     up_to: i64,
@@ -23,7 +24,7 @@ pub(crate) fn range(
         Some(table) => statement
             .text("select case when t.bitrix_id ~ '^[1-9][0-9]{0,17}$' then t.bitrix_id::bigint end as id from ")
             .table(table)
-            .text(" as t"),
+            .text(if keeps_deleted { " as t where t.deleted_at is null" } else { " as t" }),
         None => statement.text("select null::bigint as id where false"),
     };
     statement

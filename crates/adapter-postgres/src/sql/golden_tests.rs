@@ -50,7 +50,7 @@ fn upsert() {
             data: ColumnData::new(*column_type),
         })
         .collect();
-    let times = RowTimes { created_zoned: true, updated_zoned: false };
+    let times = RowTimes { created_zoned: true, ..RowTimes::default() };
     assert_snapshot!(text(&upsert::upsert(TABLE, times, &[], &cells)));
 }
 

@@ -10,11 +10,14 @@ use diesel::sql_types::{Array, BigInt};
 use super::arrays::{CellArray, IdArray};
 use super::{Sql, Table, sql};
 
-/// Whether the columns that say when a row was written know a time zone; a table of others may have either.
+/// The columns that say when a row was written: whether they know a time zone, which a table of others may or may not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_field_names, reason = "each says whether that column knows a zone")]
 pub(crate) struct RowTimes {
     pub(crate) created_zoned: bool,
     pub(crate) updated_zoned: bool,
+    /// Whether `deleted_at` does, where the table has one of ours.
+    pub(crate) deleted_zoned: Option<bool>,
 }
 
 /// Now, for a column with or without time zone; the session's own zone must not matter.
@@ -51,7 +54,11 @@ pub(crate) fn upsert<'a>(table: Table<'a>, times: RowTimes, ids: &'a [RecordId],
     for column in columns {
         statement = statement.name(column.name.as_str()).text(" = excluded.").name(column.name.as_str()).text(", ");
     }
-    statement.text("updated_at = excluded.updated_at")
+    // A record that was restored is no deleted one.
+    statement.text(match times.deleted_zoned {
+        Some(_) => "deleted_at = null, updated_at = excluded.updated_at",
+        None => "updated_at = excluded.updated_at",
+    })
 }
 
 /// Names that do not depend on the portal, and that no longer name can clash with.

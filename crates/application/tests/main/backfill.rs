@@ -89,6 +89,7 @@ async fn a_listing_that_ends_without_an_empty_page_is_not_complete() {
     let stage = Stage::new(10);
     // A source that breaks its contract: nothing read, and not exhausted.
     let mut source = b24sync_domain::ports::MockCrmSource::new();
+    source.expect_address().returning(|| "portal.example".to_owned());
     source.expect_fields().returning(|_| Ok(deal_fields()));
     source.expect_count().returning(|_| Ok(None));
     source.expect_list().returning(|query, _| {

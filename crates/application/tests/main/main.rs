@@ -4,7 +4,11 @@
 mod backfill;
 mod by_id;
 mod deletions;
+mod drift;
 mod holding;
 mod incremental;
+mod portal;
 mod stage;
+mod start;
+mod sweep;
 mod verify;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use b24sync_application::Ports;
 use b24sync_application::backfill::backfill;
+use b24sync_application::incremental::incremental;
 use b24sync_domain::error::{Chain, SyncError};
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::run::RunSummary;
@@ -43,6 +44,8 @@ impl Stage {
             order: Arc::<FakeStore>::clone(&self.store),
             records: Arc::<FakeStore>::clone(&self.store),
             deletions: Arc::<FakeStore>::clone(&self.store),
+            drift: Arc::<FakeStore>::clone(&self.store),
+            portals: Arc::<FakeStore>::clone(&self.store),
             runs: Arc::<FakeStore>::clone(&self.store),
             leases: Arc::<FakeStore>::clone(&self.store),
             instances: Arc::<NamedInstance>::clone(&self.instance),
@@ -52,6 +55,19 @@ impl Stage {
 
     pub(crate) async fn sync(&self) -> Result<RunSummary, SyncError> {
         backfill(&self.ports(), deal(), TimestampStyle::Timestamp, None, &self.stop).await
+    }
+
+    pub(crate) async fn incremental(&self) -> RunSummary {
+        self.try_incremental().await.unwrap()
+    }
+
+    pub(crate) async fn try_incremental(&self) -> Result<RunSummary, SyncError> {
+        incremental(&self.ports(), deal(), TimestampStyle::Timestamp, &self.stop).await
+    }
+
+    /// A cell of a row.
+    pub(crate) fn cell(&self, id: i64, column: &str) -> Option<String> {
+        self.store.rows(deal()).get(&id).and_then(|row| row.get(column).cloned())
     }
 
     /// The error's chain, of a sync that has to fail.

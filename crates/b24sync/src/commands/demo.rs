@@ -7,6 +7,7 @@ use std::time::Duration;
 use b24sync_application::Ports;
 use b24sync_application::backfill::backfill;
 use b24sync_application::incremental::incremental;
+use b24sync_application::portal::moved;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::run::{RunStatus, RunSummary};
@@ -86,6 +87,8 @@ async fn show(
     let source = wiring::source(&portal_settings(portal), &mut problems);
     problems.check()?;
     let ports = database.ports(wiring::built(source)?, Arc::new(ProgressDisplay::new(output)));
+    // Each demo's portal listens somewhere else.
+    moved(ports.portals.as_ref(), ports.source.as_ref()).await?;
     output.say("\nA full sync, within the limits of an ordinary cloud plan (2 requests a second):");
     let mut summaries = Vec::new();
     for entity in EntityType::all() {
@@ -109,7 +112,7 @@ fn show_tables(summaries: &[RunSummary], output: Output) {
     let rows = summaries
         .iter()
         .map(|summary| {
-            let mut row = sync::row(summary);
+            let mut row = sync::row(&sync::Summary::from(summary));
             row.insert(1, summary.entity.table().to_owned());
             row
         })

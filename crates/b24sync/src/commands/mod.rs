@@ -4,6 +4,7 @@ pub mod completions;
 pub mod demo;
 pub mod migrate;
 pub mod quarantine;
+pub mod schema;
 pub mod serve;
 pub mod status;
 pub mod sync;

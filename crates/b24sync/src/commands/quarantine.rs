@@ -1,16 +1,24 @@
-//! `b24sync quarantine`: records that could not be stored, and why.
+//! `b24sync quarantine`: records that could not be stored, and why; and reading them again.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use b24sync_domain::entity::EntityType;
+use b24sync_application::by_id::sync_by_ids;
+use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::ports::{Quarantined, StatusQuery};
 use serde::Serialize;
 
-use crate::cli::{DatabaseArgs, QuarantineArgs, QuarantineCommand};
+use crate::cli::{DatabaseArgs, PortalArgs, QuarantineArgs, QuarantineCommand};
+use crate::commands::sync::chosen_entities;
 use crate::failure::Failure;
+use crate::lifecycle;
 use crate::output::{Output, instant};
-use crate::settings::{DatabaseSettings, Problems};
-use crate::wiring::Database;
+use crate::progress::ProgressDisplay;
+use crate::settings::{DatabaseSettings, PortalSettings, Problems};
+use crate::wiring::{self, Database};
+
+/// Records that are read again at most.
+const MOST_RETRIED: u32 = 100_000;
 
 #[derive(Debug, Serialize)]
 struct Entry {
@@ -42,9 +50,65 @@ impl From<&Quarantined> for Entry {
 /// # Errors
 /// When the entity is unknown or the database cannot be reached.
 pub async fn run(args: QuarantineArgs, output: Output) -> Result<ExitCode, Failure> {
-    let QuarantineCommand::List { entity, limit, database } = args.command;
-    let entity = entity.map(|name| name.parse::<EntityType>()).transpose()?;
-    list(entity, limit, &database, output).await
+    match args.command {
+        QuarantineCommand::List { entity, limit, database } => {
+            let entity = entity.map(|name| name.parse::<EntityType>()).transpose()?;
+            list(entity, limit, &database, output).await
+        }
+        QuarantineCommand::Retry { entities, all, database, portal } => {
+            retry(&chosen_entities(all, &entities)?, &database, &portal, output).await
+        }
+    }
+}
+
+/// What became of an entity's quarantine, for programs.
+#[derive(Debug, Serialize)]
+struct Retried {
+    entity: &'static str,
+    before: usize,
+    after: usize,
+}
+
+async fn retry(
+    entities: &[EntityType],
+    database: &DatabaseArgs,
+    portal: &PortalArgs,
+    output: Output,
+) -> Result<ExitCode, Failure> {
+    let mut problems = Problems::default();
+    let settings = DatabaseSettings::new(database, &mut problems);
+    let portal = PortalSettings::new(portal, &mut problems);
+    let source = wiring::source(&portal, &mut problems);
+    problems.check()?;
+    let source = wiring::built(source)?;
+    let stop = lifecycle::stop_on_signals();
+    let database = Database::open(&settings, output).await?;
+    let ports = database.ports(source, Arc::new(ProgressDisplay::new(output)));
+    let retried = async {
+        let mut retried = Vec::new();
+        for entity in entities {
+            let before = in_quarantine(&database, *entity).await?;
+            if !before.is_empty() {
+                sync_by_ids(&ports, *entity, &before, settings.timestamps, &stop).await?;
+            }
+            let after = in_quarantine(&database, *entity).await?.len();
+            retried.push(Retried { entity: entity.key(), before: before.len(), after });
+        }
+        Ok::<_, Failure>(retried)
+    };
+    let retried = retried.await;
+    database.close(output).await;
+    let retried = retried?;
+    let row = |line: &Retried| vec![line.entity.to_owned(), line.before.to_string(), line.after.to_string()];
+    output.result(&retried, &["entity", "before", "after"], retried.iter().map(row).collect());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn in_quarantine(database: &Database, entity: EntityType) -> Result<Vec<RecordId>, Failure> {
+    let found = database.status_service().quarantine(Some(entity), MOST_RETRIED).await?;
+    let mut ids: Vec<RecordId> = found.into_iter().map(|quarantined| quarantined.rejection.id).collect();
+    ids.sort_unstable();
+    Ok(ids)
 }
 
 async fn list(

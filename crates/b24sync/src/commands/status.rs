@@ -1,8 +1,10 @@
 //! `b24sync status`: how each entity's table stands.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use b24sync_domain::ports::{EntityOverview, StatusQuery};
+use b24sync_domain::portal::{BoundStyle, KeptProbe};
+use b24sync_domain::ports::{EntityOverview, PortalOverview, StatusQuery};
 use serde::Serialize;
 
 use crate::cli::StatusArgs;
@@ -10,6 +12,66 @@ use crate::failure::Failure;
 use crate::output::{Output, grouped, instant};
 use crate::settings::{DatabaseSettings, Problems};
 use crate::wiring::Database;
+
+/// Everything, for programs.
+#[derive(Debug, Serialize)]
+struct Status {
+    portal: Option<PortalStatus>,
+    entities: Vec<EntityStatus>,
+}
+
+/// The portal, for programs.
+#[derive(Debug, Serialize)]
+struct PortalStatus {
+    address: String,
+    user_id: Option<i64>,
+    admin: Option<bool>,
+    scopes: Vec<String>,
+    time_zone: Option<String>,
+    utc_offset: Option<String>,
+    checked_at: Option<String>,
+    probes: Vec<ProbeStatus>,
+}
+
+/// How the portal understands listings of an entity, for programs.
+#[derive(Debug, Serialize)]
+struct ProbeStatus {
+    entity: &'static str,
+    incremental: bool,
+    bounds: Option<&'static str>,
+    keyset: bool,
+    ahead_seconds: i64,
+    checked_at: String,
+}
+
+impl From<&PortalOverview> for PortalStatus {
+    fn from(overview: &PortalOverview) -> PortalStatus {
+        let profile = overview.portal.profile.as_ref();
+        PortalStatus {
+            address: overview.portal.address.clone(),
+            user_id: profile.map(|profile| profile.user_id),
+            admin: profile.and_then(|profile| profile.admin),
+            scopes: profile.map(|profile| profile.scopes.clone()).unwrap_or_default(),
+            time_zone: profile.and_then(|profile| profile.time_zone.clone()),
+            utc_offset: profile.map(|profile| profile.server_time.offset().to_string()),
+            checked_at: overview.portal.checked_at.map(|at| at.to_rfc3339()),
+            probes: overview.probes.iter().map(ProbeStatus::from).collect(),
+        }
+    }
+}
+
+impl From<&KeptProbe> for ProbeStatus {
+    fn from(kept: &KeptProbe) -> ProbeStatus {
+        ProbeStatus {
+            entity: kept.probe.entity.key(),
+            incremental: kept.probe.allows_incremental(),
+            bounds: kept.probe.bounds.map(BoundStyle::as_str),
+            keyset: kept.probe.keyset,
+            ahead_seconds: kept.probe.ahead.num_seconds(),
+            checked_at: kept.checked_at.to_rfc3339(),
+        }
+    }
+}
 
 /// One entity, for programs.
 #[derive(Debug, Serialize)]
@@ -69,15 +131,55 @@ pub async fn run(args: StatusArgs, output: Output) -> Result<ExitCode, Failure> 
 }
 
 async fn show(database: &Database, output: Output) -> Result<ExitCode, Failure> {
-    let overview = database.status_service().overview().await?;
-    let statuses: Vec<EntityStatus> = overview.iter().map(EntityStatus::from).collect();
-    output.result(&statuses, HEADER, overview.iter().map(row).collect());
+    let service = database.status_service();
+    let overview = service.overview().await?;
+    let portal = service.portal().await?;
+    let status = Status {
+        portal: portal.as_ref().map(PortalStatus::from),
+        entities: overview.iter().map(EntityStatus::from).collect(),
+    };
+    output.result(&status, HEADER, overview.iter().map(row).collect());
+    if let Some(portal) = &portal {
+        say_portal(portal, output);
+    }
     for entity in &overview {
         if let Some(error) = entity.last_run.as_ref().and_then(|run| run.error.as_ref()) {
             output.say(&format!("{}: {error}", entity.entity));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn say_portal(overview: &PortalOverview, output: Output) {
+    let mut line = format!("portal {}", overview.portal.address);
+    if let Some(profile) = &overview.portal.profile {
+        let rights = match profile.admin {
+            Some(true) => "an administrator",
+            Some(false) => "no administrator: records that this user may not read are missing here",
+            None => "rights unknown",
+        };
+        let _ = write!(
+            line,
+            "; webhook of user {} ({rights}); scopes {}; clock {}",
+            profile.user_id,
+            profile.scopes.join(", "),
+            profile.server_time.offset()
+        );
+    }
+    output.say(&line);
+    for kept in &overview.probes {
+        let probe = &kept.probe;
+        let how = match probe.bounds {
+            Some(BoundStyle::WithOffset) if probe.keyset => "selects by time as documented".to_owned(),
+            Some(BoundStyle::PortalClock) if probe.keyset => "selects by time, written by its own clock".to_owned(),
+            _ => "does not select by time or id as it should: every sync reads everything".to_owned(),
+        };
+        let ahead = match probe.ahead.num_seconds() {
+            0 => String::new(),
+            seconds => format!("; modified times lie {seconds} s ahead of its clock"),
+        };
+        output.say(&format!("  {}: {how}{ahead} (probed {} UTC)", probe.entity, instant(Some(kept.checked_at))));
+    }
 }
 
 const HEADER: &[&str] = &["entity", "table", "rows", "quarantine", "last sync", "status", "records", "ended (UTC)"];

@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use b24sync_application::backfill::backfill;
-use b24sync_application::by_id::sync_by_ids;
-use b24sync_application::incremental::incremental;
+use b24sync_application::Ports;
+use b24sync_application::portal::moved;
+use b24sync_application::start::{self, Outcome, Wish};
 use b24sync_domain::entity::{EntityType, RecordId};
+use b24sync_domain::error::who;
 use b24sync_domain::mapping::TimestampStyle;
+use b24sync_domain::ports::LoggedRun;
 use b24sync_domain::run::{RunId, RunKind, RunStatus, RunSummary};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -25,13 +27,16 @@ use crate::wiring::{self, Database};
 pub struct Summary {
     entity: &'static str,
     run_id: i64,
-    sync_type: &'static str,
-    status: &'static str,
+    sync_type: String,
+    status: String,
     records_processed: u64,
-    rows_written: u64,
-    rows_deleted: u64,
-    quarantined: u64,
+    /// Rows that this process wrote; not known of a run that another one did.
+    rows_written: Option<u64>,
+    rows_deleted: Option<u64>,
+    quarantined: Option<u64>,
     resumed: bool,
+    /// Whether another process did it.
+    joined: bool,
 }
 
 impl From<&RunSummary> for Summary {
@@ -39,13 +44,31 @@ impl From<&RunSummary> for Summary {
         Summary {
             entity: summary.entity.key(),
             run_id: summary.run.0,
-            sync_type: summary.kind.as_str(),
-            status: summary.status.as_str(),
+            sync_type: summary.kind.to_string(),
+            status: summary.status.to_string(),
             records_processed: summary.processed,
-            rows_written: summary.written,
-            rows_deleted: summary.deleted,
-            quarantined: summary.quarantined,
+            rows_written: Some(summary.written),
+            rows_deleted: Some(summary.deleted),
+            quarantined: Some(summary.quarantined),
             resumed: summary.resumed,
+            joined: false,
+        }
+    }
+}
+
+impl Summary {
+    fn of_another(entity: EntityType, run: &LoggedRun) -> Summary {
+        Summary {
+            entity: entity.key(),
+            run_id: run.id.0,
+            sync_type: run.kind.clone(),
+            status: run.status.clone(),
+            records_processed: u64::try_from(run.processed).unwrap_or_default(),
+            rows_written: None,
+            rows_deleted: None,
+            quarantined: None,
+            resumed: false,
+            joined: true,
         }
     }
 }
@@ -71,12 +94,16 @@ pub async fn run(args: SyncArgs, output: Output) -> Result<ExitCode, Failure> {
     };
     let ports = database.ports(source, Arc::new(ProgressDisplay::new(output)));
     let how = How {
+        kind: kind(&args),
         ids: &ids,
-        kind: if args.incremental { RunKind::Incremental } else { RunKind::Full },
         confirmed: args.confirm_deletes.map(RunId),
         timestamps: database_settings.timestamps,
     };
-    let result = sync_all(&ports, &entities, how, &stop, output).await;
+    let moved = if args.portal_moved { moved(ports.portals.as_ref(), ports.source.as_ref()).await } else { Ok(()) };
+    let result = match moved {
+        Ok(()) => sync_all(&ports, &entities, how, &stop, output).await,
+        Err(error) => Err(error.into()),
+    };
     database.close(output).await;
     result
 }
@@ -111,48 +138,66 @@ fn ids(numbers: &[i64]) -> Result<Vec<RecordId>, Failure> {
     Ok(ids)
 }
 
+fn kind(args: &SyncArgs) -> RunKind {
+    match (args.incremental, args.sweep, args.id.is_empty()) {
+        (_, _, false) => RunKind::Webhook,
+        (true, ..) => RunKind::Incremental,
+        (_, true, _) => RunKind::Sweep,
+        _ => RunKind::Full,
+    }
+}
+
 /// How entities are synced.
 #[derive(Debug, Clone, Copy)]
 struct How<'a> {
+    kind: RunKind,
     /// Only these records, if there are any.
     ids: &'a [RecordId],
-    kind: RunKind,
     /// The run whose deletions an operator has confirmed.
     confirmed: Option<RunId>,
     timestamps: TimestampStyle,
 }
 
 async fn sync_all(
-    ports: &b24sync_application::Ports,
+    ports: &Ports,
     entities: &[EntityType],
     how: How<'_>,
     stop: &CancellationToken,
     output: Output,
 ) -> Result<ExitCode, Failure> {
     let mut summaries = Vec::new();
-    let mut failure = None;
+    let mut failures = Vec::new();
     for entity in entities {
-        let result = match how.kind {
-            _ if !how.ids.is_empty() => sync_by_ids(ports, *entity, how.ids, how.timestamps, stop).await,
-            RunKind::Incremental => incremental(ports, *entity, how.timestamps, stop).await,
-            RunKind::Full | RunKind::Webhook => backfill(ports, *entity, how.timestamps, how.confirmed, stop).await,
+        let How { kind, ids, confirmed, timestamps } = how;
+        let wish = Wish { entity: *entity, kind, ids, confirmed, timestamps };
+        let on_wait = |holder: &str| {
+            output.note(&format!("{entity}: {} is at it; waiting for it (Ctrl-C leaves it alone)", who(holder)));
         };
-        match result {
-            Ok(summary) => {
-                let stopped = summary.status == RunStatus::Cancelled;
-                summaries.push(summary);
-                if stopped {
+        match start::sync(ports, wish, stop, on_wait).await {
+            Ok(Outcome::Ran(summary)) => summaries.push(Summary::from(&summary)),
+            Ok(Outcome::Joined(run)) => {
+                failures.extend(failure_of(*entity, &run));
+                summaries.push(Summary::of_another(*entity, &run));
+            }
+            Ok(Outcome::Left) => break,
+            Err(error) => {
+                let goes_on = error.concerns_one_entity();
+                failures.push(Failure::from(error));
+                if !goes_on {
                     break;
                 }
             }
-            Err(error) => {
-                failure = Some(Failure::from(error));
-                break;
-            }
+        }
+        if stop.is_cancelled() {
+            break;
         }
     }
     print(&summaries, output);
-    match failure {
+    let last = failures.pop();
+    for failure in failures {
+        failure.report(output);
+    }
+    match last {
         Some(failure) => Err(failure),
         None if stop.is_cancelled() => {
             output.note("stopped; the same command goes on from here");
@@ -162,17 +207,29 @@ async fn sync_all(
     }
 }
 
-fn print(summaries: &[RunSummary], output: Output) {
+/// A run that another process did and that did not end well is no success here either.
+fn failure_of(entity: EntityType, run: &LoggedRun) -> Option<Failure> {
+    if run.status.parse().is_ok_and(RunStatus::has_ended_well) {
+        return None;
+    }
+    let error = run.error.as_deref().unwrap_or("it was stopped");
+    let message =
+        format!("the sync of `{entity}` that another process did (run {}) is {}: {error}", run.id, run.status);
+    Some(Failure::failed(message, "run it again; it goes on from there"))
+}
+
+fn print(summaries: &[Summary], output: Output) {
     if summaries.is_empty() && !output.is_json() {
         return;
     }
-    let rows = summaries.iter().map(row).collect();
-    output.result(&summaries.iter().map(Summary::from).collect::<Vec<_>>(), HEADER, rows);
-    for summary in summaries.iter().filter(|summary| summary.quarantined > 0) {
-        output.warn(&format!(
-            "records of {} that could not be stored: {}; `b24sync quarantine list {}` says why",
-            summary.entity, summary.quarantined, summary.entity
-        ));
+    output.result(&summaries, HEADER, summaries.iter().map(row).collect());
+    for summary in summaries {
+        if let Some(count @ 1..) = summary.quarantined {
+            let entity = summary.entity;
+            output.warn(&format!(
+                "records of {entity} that could not be stored: {count}; `b24sync quarantine list {entity}` says why"
+            ));
+        }
     }
 }
 
@@ -181,16 +238,17 @@ pub const HEADER: &[&str] =
     &["entity", "run", "type", "status", "records", "rows written", "rows deleted", "quarantine"];
 
 /// A row of the table of summaries.
-pub fn row(summary: &RunSummary) -> Vec<String> {
+pub fn row(summary: &Summary) -> Vec<String> {
     let number = |value: u64| grouped(i64::try_from(value).unwrap_or(i64::MAX));
+    let known = |value: Option<u64>| value.map_or_else(|| "–".to_owned(), number);
     vec![
-        summary.entity.key().to_owned(),
-        summary.run.to_string(),
-        summary.kind.as_str().to_owned(),
-        summary.status.as_str().to_owned(),
-        number(summary.processed),
-        number(summary.written),
-        number(summary.deleted),
-        number(summary.quarantined),
+        summary.entity.to_owned(),
+        summary.run_id.to_string(),
+        summary.sync_type.clone(),
+        summary.status.clone(),
+        number(summary.records_processed),
+        known(summary.rows_written),
+        known(summary.rows_deleted),
+        known(summary.quarantined),
     ]
 }

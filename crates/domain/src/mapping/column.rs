@@ -174,6 +174,21 @@ impl ColumnType {
     }
 }
 
+impl ColumnType {
+    /// Whether a column of this type can hold the values of a field that would get a column of type `wanted`, if it may
+    /// be given a wider type of its own family when a value asks for it.
+    pub fn can_hold(self, wanted: ColumnType) -> bool {
+        let is_number = |column_type| {
+            matches!(column_type, ColumnType::SmallInt | ColumnType::Integer | ColumnType::BigInt | ColumnType::Numeric)
+        };
+        let is_instant = |column_type| matches!(column_type, ColumnType::Timestamp | ColumnType::TimestampTz);
+        match self {
+            ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Jsonb | ColumnType::Json => true,
+            _ => self == wanted || is_number(self) && is_number(wanted) || is_instant(self) && is_instant(wanted),
+        }
+    }
+}
+
 impl fmt::Display for ColumnType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

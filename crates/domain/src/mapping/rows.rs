@@ -92,6 +92,21 @@ pub struct MappedBatch {
     pub rejected: Vec<Rejection>,
 }
 
+impl MappedBatch {
+    /// No records.
+    pub fn empty(entity: EntityType) -> MappedBatch {
+        let rows = RowBatch {
+            entity,
+            read: ReadToken(0),
+            ids: Vec::new(),
+            modified: Vec::new(),
+            hashes: Vec::new(),
+            columns: Vec::new(),
+        };
+        MappedBatch { rows, rejected: Vec::new() }
+    }
+}
+
 /// Turns records into rows.
 ///
 /// # Errors
@@ -106,6 +121,23 @@ pub fn map(mapping: &TableMapping, batch: &RecordBatch) -> Result<MappedBatch, V
     } else {
         Err(mapper.needs.into_iter().collect())
     }
+}
+
+/// The records of a batch that have a value in any of the mapping's fields; one that cannot be read as a value counts.
+/// What came under other names is not looked at.
+pub fn with_values(mapping: &TableMapping, batch: &RecordBatch) -> Vec<RecordId> {
+    let offset = *batch.source_time.offset();
+    let has_value = |row: usize| {
+        mapping.fields.iter().enumerate().any(|(position, field)| {
+            batch.value(row, position).is_some_and(|json| {
+                match value::convert(field.kind, field.multiple, json, offset) {
+                    Ok(converted) => !matches!(converted.cell, Cell::Null),
+                    Err(_) => true,
+                }
+            })
+        })
+    };
+    batch.ids().iter().enumerate().filter(|(row, _)| has_value(*row)).map(|(_, id)| *id).collect()
 }
 
 struct Mapper<'a> {

@@ -1,13 +1,15 @@
 //! Which columns an entity needs, and how an existing table gets there: additive and widening only, never a drop, a
 //! rename or a narrowing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::column::{self, ColumnName, ColumnType, OVERFLOW_COLUMN, TimestampStyle};
 use crate::entity::EntityType;
 use crate::field::{FieldDescription, FieldKind, FieldName};
+use crate::progress::Cursor;
 use crate::record::Layout;
+use crate::run::RunId;
 
 /// Columns for fields that a table gets at most; further fields share the overflow column. PostgreSQL allows 1,600
 /// columns, dropped ones included, and a row of pointers must fit 8,160 bytes.
@@ -47,6 +49,12 @@ pub struct StoredField {
     pub column: Option<ColumnName>,
     /// Column of its currency, for amounts.
     pub currency: Option<ColumnName>,
+    /// Its type as the portal called it last.
+    pub type_name: String,
+    /// Whether a value was a list.
+    pub multiple: bool,
+    /// Whether the portal did not have it any more at the last look.
+    pub retired: bool,
 }
 
 /// What is known of a replica table before a sync.
@@ -135,6 +143,52 @@ pub struct DictionaryEntry {
     pub currency: Option<ColumnName>,
 }
 
+/// What a change of a field means for the records that are stored already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RereadScope {
+    /// The field is new: the records that have a value of it are read again.
+    Values,
+    /// The field is gone: what is remembered of the records' content still speaks of it, so that each is compared anew.
+    Compare,
+    /// The field came back, or its values mean something else now: what is stored of it may be what nobody wrote, so
+    /// that every row is written again.
+    Rewrite,
+}
+
+impl RereadScope {
+    /// Every scope.
+    pub const ALL: [RereadScope; 3] = [RereadScope::Values, RereadScope::Compare, RereadScope::Rewrite];
+
+    /// The word for programs and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RereadScope::Values => "values",
+            RereadScope::Compare => "compare",
+            RereadScope::Rewrite => "rewrite",
+        }
+    }
+}
+
+/// A field for whose sake stored records have to be read again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldChange {
+    /// Which field.
+    pub field: FieldName,
+    /// Which of the records.
+    pub scope: RereadScope,
+}
+
+/// A change that has not reached all stored records yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingChange {
+    /// Which change.
+    pub change: FieldChange,
+    /// Records up to here have been read again for it.
+    pub cursor: Cursor,
+    /// The full run that reads every record with the field as it is now, if there is one.
+    pub covered_by: Option<RunId>,
+}
+
 /// How the table of an entity gets to what the entity needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaPlan {
@@ -148,6 +202,8 @@ pub struct SchemaPlan {
     pub widen: Vec<Widening>,
     /// The entity's fields for the data dictionary; fields that are not here are retired, their columns stay.
     pub dictionary: Vec<DictionaryEntry>,
+    /// Fields that are not what they were when the stored records were read.
+    pub changes: Vec<FieldChange>,
     /// Mapping once the plan is carried out.
     pub mapping: TableMapping,
 }
@@ -180,6 +236,7 @@ pub fn plan(
     timestamps: TimestampStyle,
 ) -> Result<SchemaPlan, PlanError> {
     let mut planner = Planner::new(known, timestamps);
+    let changes = changes(described, known);
     let mut described: Vec<&FieldDescription> =
         described.iter().filter(|description| description.name.as_str() != ID_FIELD).collect();
     // Names are given in a fixed order, so that two processes that see the same fields choose the same names.
@@ -199,10 +256,39 @@ pub fn plan(
         entity,
         create: known.shape.is_none(),
         add: planner.add,
-        widen: Vec::new(),
+        widen: planner.widen,
         dictionary,
+        changes,
         mapping: TableMapping { entity, fields, layout, overflow },
     })
+}
+
+/// What the portal describes differently from what the dictionary remembers. Before the dictionary knows the entity,
+/// nothing was read with other fields.
+fn changes(described: &[FieldDescription], known: &KnownTable) -> Vec<FieldChange> {
+    if known.fields.is_empty() {
+        return Vec::new();
+    }
+    let stored: HashMap<&FieldName, &StoredField> = known.fields.iter().map(|field| (&field.field, field)).collect();
+    let mut scopes: BTreeMap<&FieldName, RereadScope> = BTreeMap::new();
+    for description in described.iter().filter(|description| description.name.as_str() != ID_FIELD) {
+        let scope = match stored.get(&description.name) {
+            None => RereadScope::Values,
+            Some(before) if before.retired || !same_values(before, description) => RereadScope::Rewrite,
+            Some(_) => continue,
+        };
+        scopes.insert(&description.name, scope);
+    }
+    let names: HashSet<&FieldName> = described.iter().map(|description| &description.name).collect();
+    for gone in known.fields.iter().filter(|field| !field.retired && !names.contains(&field.field)) {
+        scopes.insert(&gone.field, RereadScope::Compare);
+    }
+    scopes.into_iter().map(|(field, scope)| FieldChange { field: field.clone(), scope }).collect()
+}
+
+/// Whether a field's values still become the same cells.
+fn same_values(before: &StoredField, now: &FieldDescription) -> bool {
+    before.multiple == now.multiple && FieldKind::of(&before.type_name) == now.kind
 }
 
 impl SchemaPlan {
@@ -217,6 +303,7 @@ impl SchemaPlan {
         self.create = false;
         self.add.clear();
         self.widen.clear();
+        self.changes.clear();
         for need in needs {
             match need {
                 SchemaNeed::Widen(widening) => self.widen.push(widening.clone()),
@@ -242,6 +329,15 @@ impl SchemaPlan {
 }
 
 impl TableMapping {
+    /// Just these fields of it, for reading little of many records.
+    #[must_use]
+    pub fn narrowed(&self, fields: &HashSet<FieldName>) -> TableMapping {
+        let fields: Vec<MappedField> =
+            self.fields.iter().filter(|mapped| fields.contains(&mapped.field)).cloned().collect();
+        let layout = Layout::new(fields.iter().map(|mapped| mapped.field.clone()).collect());
+        TableMapping { entity: self.entity, fields, layout, overflow: self.overflow }
+    }
+
     fn targets(&mut self) -> impl Iterator<Item = &mut Target> {
         self.fields.iter_mut().flat_map(|field| std::iter::once(&mut field.target).chain(field.currency.as_mut()))
     }
@@ -266,6 +362,13 @@ impl TableMapping {
                 *pinned = true;
             }
         }
+    }
+
+    /// Whether a column is known not to be widened.
+    pub fn is_pinned(&self, column: &ColumnName) -> bool {
+        let mut targets =
+            self.fields.iter().flat_map(|field| std::iter::once(&field.target).chain(field.currency.as_ref()));
+        targets.any(|target| matches!(target, Target::Column { name, pinned: true, .. } if name == column))
     }
 
     /// The type that a column has now.
@@ -296,6 +399,7 @@ struct Planner<'a> {
     adopting: bool,
     columns: usize,
     add: Vec<NewColumn>,
+    widen: Vec<Widening>,
 }
 
 impl<'a> Planner<'a> {
@@ -310,7 +414,7 @@ impl<'a> Planner<'a> {
             taken.extend(shape.columns.iter().map(|(name, _)| name.as_str().to_owned()));
         }
         let stored = known.fields.iter().map(|field| (&field.field, field)).collect();
-        Planner { known, stored, timestamps, taken, adopting, columns, add: Vec::new() }
+        Planner { known, stored, timestamps, taken, adopting, columns, add: Vec::new(), widen: Vec::new() }
     }
 
     fn place(&mut self, description: &FieldDescription) -> Result<(MappedField, DictionaryEntry), PlanError> {
@@ -323,10 +427,13 @@ impl<'a> Planner<'a> {
             None => Some(self.choose(name.as_str())),
         };
         let wanted = ColumnType::for_field(*kind, *multiple, self.timestamps);
-        let target = match &column {
+        let mut target = match &column {
             Some(column) => self.ensure(column, wanted)?,
             None => Target::Overflow,
         };
+        if stored.is_some_and(|stored| !same_values(stored, description)) {
+            self.make_room(&mut target, wanted);
+        }
         let currency_name = match (stored.and_then(|stored| stored.currency.clone()), &column) {
             (Some(currency), _) => Some(currency),
             (None, Some(column)) if wants_currency => Some(self.choose(&format!("{column}_currency"))),
@@ -366,6 +473,17 @@ impl<'a> Planner<'a> {
         };
         debug_assert!(existing.is_none() || self.adopting || self.taken.contains(name.as_str()));
         Ok(Target::Column { name: name.clone(), column_type, pinned: self.known.pinned.contains(name) })
+    }
+
+    /// A field whose values are of another kind than those that its column was made for keeps its column; text holds
+    /// both.
+    fn make_room(&mut self, target: &mut Target, wanted: ColumnType) {
+        if let Target::Column { name, column_type, pinned: false } = target
+            && !column_type.can_hold(wanted)
+        {
+            *column_type = ColumnType::Text;
+            self.widen.push(Widening { column: name.clone(), to: ColumnType::Text });
+        }
     }
 
     fn overflow(&mut self, needed: bool) -> bool {

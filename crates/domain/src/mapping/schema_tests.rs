@@ -37,6 +37,9 @@ fn after(plan: &SchemaPlan, before: &KnownTable) -> KnownTable {
             field: entry.description.name.clone(),
             column: entry.column.clone(),
             currency: entry.currency.clone(),
+            type_name: entry.description.type_name.clone(),
+            multiple: entry.description.multiple,
+            retired: false,
         });
     }
     KnownTable { shape: Some(TableShape { columns }), fields, pinned: HashSet::new() }
@@ -175,4 +178,54 @@ proptest! {
         prop_assert!(!again.changes_table());
         prop_assert_eq!(again.mapping, plan_two.mapping);
     }
+}
+
+#[test]
+fn a_change_of_the_fields_says_which_records_must_be_read_again() {
+    let first = [field("ID", "integer"), field("TITLE", "string"), field("UF_A", "integer"), field("UF_B", "string")];
+    let known = after(&make(&first, &KnownTable::default()), &KnownTable::default());
+    assert_eq!(make(&first, &known).changes, []);
+    let changed = |described: &[FieldDescription], known: &KnownTable| -> Vec<(String, &str)> {
+        let plan = make(described, known);
+        plan.changes.iter().map(|change| (change.field.as_str().to_owned(), change.scope.as_str())).collect()
+    };
+    let new = [first.to_vec(), vec![field("UF_C", "date")]].concat();
+    assert_eq!(changed(&new, &known), [("UF_C".to_owned(), "values")]);
+    assert_eq!(changed(&first[..3], &known), [("UF_B".to_owned(), "compare")]);
+    let mut retyped = first.to_vec();
+    retyped[2].kind = FieldKind::of("string");
+    retyped[3].multiple = true;
+    assert_eq!(changed(&retyped, &known), [("UF_A".to_owned(), "rewrite"), ("UF_B".to_owned(), "rewrite")]);
+    let mut renamed = first.to_vec();
+    renamed[2].label = Some("another label".to_owned());
+    assert_eq!(changed(&renamed, &known), []);
+    let mut gone = known.clone();
+    gone.fields.iter_mut().for_each(|stored| stored.retired = stored.field.as_str() == "UF_B");
+    assert_eq!(changed(&first, &gone), [("UF_B".to_owned(), "rewrite")]);
+    assert_eq!(changed(&first[..3], &gone), []);
+}
+
+#[test]
+fn the_first_plan_of_an_entity_changes_nothing_that_was_read() {
+    assert_eq!(make(&[field("ID", "integer"), field("TITLE", "string")], &KnownTable::default()).changes, []);
+}
+
+#[test]
+fn a_retyped_field_keeps_its_column_and_gets_room_in_it() {
+    let first = [field("ID", "integer"), field("UF_N", "integer"), field("UF_T", "string"), field("UF_D", "double")];
+    let known = after(&make(&first, &KnownTable::default()), &KnownTable::default());
+    let mut retyped = first.to_vec();
+    retyped[1] = field("UF_N", "string");
+    retyped[2] = field("UF_T", "integer");
+    retyped[3] = field("UF_D", "integer");
+    let plan = make(&retyped, &known);
+    assert_eq!(plan.add, []);
+    assert_eq!(plan.widen, [Widening { column: ColumnName::existing("uf_n"), to: ColumnType::Text }]);
+    let text = Target::Column { name: ColumnName::existing("uf_n"), column_type: ColumnType::Text, pinned: false };
+    assert_eq!(*column(&plan, "UF_N"), text);
+    let mut multiple = first.to_vec();
+    multiple[1].multiple = true;
+    assert_eq!(make(&multiple, &known).widen.len(), 1);
+    let pinned = KnownTable { pinned: HashSet::from([ColumnName::existing("uf_n")]), ..known };
+    assert_eq!(make(&retyped, &pinned).widen, []);
 }

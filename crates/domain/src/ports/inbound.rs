@@ -5,6 +5,16 @@ use async_trait::async_trait;
 use super::outbound::{EntityOverview, LoggedRun, Quarantined};
 use crate::entity::EntityType;
 use crate::error::StoreError;
+use crate::portal::{KeptProbe, KnownPortal};
+
+/// The portal of a replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortalOverview {
+    /// Who it is and what its webhook's owner may do.
+    pub portal: KnownPortal,
+    /// How it understands listings, for entities that were probed, in the catalogue's order.
+    pub probes: Vec<KeptProbe>,
+}
 
 /// Answers questions about the replica and its syncs.
 #[cfg_attr(feature = "mock", mockall::automock)]
@@ -16,6 +26,9 @@ pub trait StatusQuery: Send + Sync {
 
     /// The last runs, newest first.
     async fn recent_runs(&self, limit: u32) -> Result<Vec<LoggedRun>, StoreError>;
+
+    /// The portal that the replica belongs to and how it understands what it is asked; `None` before the first sync.
+    async fn portal(&self) -> Result<Option<PortalOverview>, StoreError>;
 
     /// Records in quarantine, of one entity or of all, oldest first.
     async fn quarantine(&self, entity: Option<EntityType>, limit: u32) -> Result<Vec<Quarantined>, StoreError>;

@@ -8,12 +8,13 @@ use chrono::{DateTime, Utc};
 
 use crate::entity::{EntityType, RecordId};
 use crate::error::{SourceError, StoreError};
-use crate::field::FieldDescription;
+use crate::field::{FieldDescription, FieldName, FieldOption};
 use crate::lease::{Grant, HeldBy, Lease, Scope};
 use crate::mapping::ColumnName;
 use crate::mapping::rows::{MappedBatch, Rejection};
-use crate::mapping::schema::{KnownTable, SchemaPlan};
-use crate::progress::{Cursor, Watermark, Window};
+use crate::mapping::schema::{KnownTable, PendingChange, SchemaPlan};
+use crate::portal::{EntityProbe, KeptProbe, KnownPortal, PortalProfile, Probed};
+use crate::progress::{Cursor, TimeBound, Watermark, Window};
 use crate::reconcile::Fingerprint;
 use crate::record::{Layout, ReadToken, RecordBatch};
 use crate::run::{Ending, Run, RunId, RunKind, RunStatus};
@@ -40,7 +41,7 @@ pub struct NewsQuery {
     /// Which fields.
     pub layout: Arc<Layout>,
     /// Records changed at or after this instant of the portal's clock, above this id.
-    pub changed: (DateTime<Utc>, Cursor),
+    pub changed: (TimeBound, Cursor),
     /// Records above this id, whatever their times say.
     pub created: Cursor,
 }
@@ -76,6 +77,17 @@ pub struct Evidence {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait CrmSource: Send + Sync {
+    /// The portal's host, and its port where it is not the usual one: what tells one portal from another without asking
+    /// it. MUST NOT hold the webhook's code.
+    fn address(&self) -> String;
+
+    /// Whose webhook this is, what it may do, and the portal's clock.
+    async fn profile(&self) -> Result<PortalProfile, SourceError>;
+
+    /// Finds out how the portal understands listings of `entity`; changes nothing there. MUST report a way to write a
+    /// bound only when it selected a known record from its own modified time on, and no longer from a second later on.
+    async fn probe(&self, entity: EntityType) -> Result<Probed, SourceError>;
+
     /// Describes every field of `entity` that this source delivers, user fields included, by classic names.
     async fn fields(&self, entity: EntityType) -> Result<Vec<FieldDescription>, SourceError>;
 
@@ -155,7 +167,9 @@ pub trait RecordStore: Send + Sync {
     /// What is known of the entity's table.
     async fn known_table(&self, entity: EntityType) -> Result<KnownTable, StoreError>;
 
-    /// Brings the table and the data dictionary to `plan`; idempotent. MUST NOT drop, rename or narrow a column. Fails
+    /// Brings the table and the data dictionary to `plan`; idempotent. MUST NOT drop, rename or narrow a column. Where
+    /// records are stored already, remembers the plan's changes until [`DriftStore`] is told that they have reached all
+    /// of them, and makes every row be written again for those that ask for it. Fails
     /// with [`StoreError::CannotWiden`] for the first column whose widening the database refuses, after everything else
     /// has been done.
     async fn ensure_table(&self, plan: &SchemaPlan) -> Result<(), StoreError>;
@@ -167,6 +181,28 @@ pub trait RecordStore: Send + Sync {
     /// progress: all in one transaction; idempotent. MUST keep a row that comes from a later read. MUST NOT write a row
     /// whose content is equal. MUST fail with [`StoreError::LeaseLost`] on a stale lease.
     async fn commit(&self, batch: &MappedBatch, step: &Step, lease: &Lease) -> Result<Commit, StoreError>;
+}
+
+/// Remembers changes of fields until they have reached the records that were stored before.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait DriftStore: Send + Sync {
+    /// Changes that have not reached all stored records yet, by field.
+    async fn pending(&self, entity: EntityType) -> Result<Vec<PendingChange>, StoreError>;
+
+    /// A full run that is at its start reads every record with the fields as they are now: once it is complete, the
+    /// changes that are pending now have reached all of them. MUST fail with [`StoreError::LeaseLost`] on a stale lease.
+    async fn cover(&self, run: RunId, lease: &Lease) -> Result<(), StoreError>;
+
+    /// Records up to the cursor have been read again for the sake of these fields; `None`: all have, and the changes are
+    /// forgotten. MUST fail with [`StoreError::LeaseLost`] on a stale lease.
+    async fn advance(
+        &self,
+        entity: EntityType,
+        fields: &[FieldName],
+        cursor: Option<Cursor>,
+        lease: &Lease,
+    ) -> Result<(), StoreError>;
 }
 
 /// Takes deleted records out of the replica.
@@ -181,6 +217,15 @@ pub trait DeletionStore: Send + Sync {
         since: ReadToken,
         after: Cursor,
         limit: u32,
+    ) -> Result<Vec<RecordId>, StoreError>;
+
+    /// Live records above `after` and up to `up_to`, or all above `after`, ascending by id; without rows that were never
+    /// read.
+    async fn live_ids(
+        &self,
+        entity: EntityType,
+        after: Cursor,
+        up_to: Option<Cursor>,
     ) -> Result<Vec<RecordId>, StoreError>;
 
     /// The live record that was seen last, if a read since `since` has seen one.
@@ -199,6 +244,36 @@ pub trait DeletionStore: Send + Sync {
         read: ReadToken,
         lease: &Lease,
     ) -> Result<Vec<RecordId>, StoreError>;
+}
+
+/// What came of the claim that a replica belongs to a portal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// It does, from now on if not before.
+    Ours,
+    /// It belongs to the portal with this address.
+    Another(String),
+}
+
+/// Remembers the portal behind the replica, and how it understands what it is asked.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait PortalStore: Send + Sync {
+    /// Claims the replica for the portal with this address: granted when it has none yet, or this one. With `moved`, the
+    /// portal that it had is known to have this address now.
+    async fn claim(&self, address: &str, moved: bool) -> Result<Claim, StoreError>;
+
+    /// The portal that the replica belongs to; `None` before its first sync.
+    async fn portal(&self) -> Result<Option<KnownPortal>, StoreError>;
+
+    /// The last probe of an entity.
+    async fn probe(&self, entity: EntityType) -> Result<Option<KeptProbe>, StoreError>;
+
+    /// Keeps what was found out about the user behind the webhook.
+    async fn keep_profile(&self, profile: &PortalProfile) -> Result<(), StoreError>;
+
+    /// Keeps a probe, as made by the user whose profile was kept last.
+    async fn keep_probe(&self, probe: &EntityProbe) -> Result<(), StoreError>;
 }
 
 /// A row of the run log.
@@ -231,12 +306,29 @@ pub struct Standing {
     pub floor: Cursor,
 }
 
+/// Answer to the wish for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Requested {
+    /// The run that fulfils the wish.
+    pub run: RunId,
+    /// Whether somebody had wished for it before, or is at it.
+    pub coalesced: bool,
+}
+
 /// Remembers runs: `sync_logs` and the state that a run needs to go on.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait RunLog: Send + Sync {
-    /// Resumes the entity's unfinished run of this kind if it is younger than 24 hours, else begins a new one; a run over
-    /// named records always begins anew. Other runs that are marked as running are closed as interrupted; one of another
+    /// Asks for a run: whoever opens a run of this kind next gets it. Wishes coalesce: while a run that
+    /// [serves](RunKind::serves) the kind is on, or one of the kind is queued, the answer names that one. An unfinished run
+    /// that can be resumed is queued again under its number.
+    async fn request(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError>;
+
+    /// A run by its number.
+    async fn find(&self, run: RunId) -> Result<Option<LoggedRun>, StoreError>;
+
+    /// Opens the entity's queued run of this kind, or resumes its unfinished run of this kind if it is younger than 24
+    /// hours, else begins a new one; a run that cannot be resumed always begins anew. Other runs that are marked as running are closed as interrupted; one of another
     /// kind can still be resumed. MUST fail with
     /// [`StoreError::LeaseLost`] on a stale lease.
     async fn open(&self, entity: EntityType, kind: RunKind, lease: &Lease) -> Result<Run, StoreError>;
@@ -249,7 +341,8 @@ pub trait RunLog: Send + Sync {
     async fn standing(&self, entity: EntityType) -> Result<Option<Standing>, StoreError>;
 
     /// Ends a run whose listings are complete: its status, `sync_state`, and the standing, in one transaction. A full
-    /// run sets the watermark only where there is none; an incremental one moves it, and only forward. Returns the
+    /// run sets the watermark only where there is none; an incremental one moves it, and only forward; others leave it. A
+    /// full run forgets the field changes that it [covers](DriftStore::cover). Returns the
     /// status: completed, with or without quarantine.
     async fn complete(&self, run: RunId, watermark: Watermark, lease: &Lease) -> Result<RunStatus, StoreError>;
 
@@ -285,6 +378,46 @@ pub trait LeaseStore: Send + Sync {
 
     /// Gives a lease back; harmless when it is not ours any more.
     async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
+}
+
+/// A field of the data dictionary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownField {
+    /// The field.
+    pub field: FieldName,
+    /// Its column; `None` when its values are in the overflow column.
+    pub column: Option<ColumnName>,
+    /// Column of its currency, for amounts.
+    pub currency: Option<ColumnName>,
+    /// Its type as the portal calls it.
+    pub bitrix_type: String,
+    /// Its column's type as PostgreSQL calls it.
+    pub column_type: Option<String>,
+    /// Whether a value is a list.
+    pub multiple: bool,
+    /// What people call it.
+    pub label: Option<String>,
+    /// Its options, for lists to choose from.
+    pub options: Vec<FieldOption>,
+    /// When it was first seen.
+    pub first_seen: DateTime<Utc>,
+    /// When it was last seen.
+    pub last_seen: DateTime<Utc>,
+    /// Whether the portal does not have it any more; the column and its values stay.
+    pub retired: bool,
+    /// Whether its change has still to reach records that were stored before.
+    pub pending: bool,
+}
+
+/// Shows what a replica table is and what would become of it. Changes nothing.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait SchemaStore: Send + Sync {
+    /// The data dictionary of an entity, by field; empty before its first sync.
+    async fn dictionary(&self, entity: EntityType) -> Result<Vec<KnownField>, StoreError>;
+
+    /// The statements that would bring the table to `plan`, as text; none when there is nothing to change.
+    async fn statements(&self, plan: &SchemaPlan) -> Result<Vec<String>, StoreError>;
 }
 
 /// A record in quarantine.

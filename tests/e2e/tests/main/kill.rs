@@ -60,7 +60,7 @@ async fn a_run_whose_process_was_killed_is_not_shown_as_running() {
     let status = async || {
         let finished = stage.run(&["status", "--output", "json"]).await.expect_success();
         let entities: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
-        let deal = entities.as_array().unwrap().iter().find(|entity| entity["entity"] == "deal").unwrap();
+        let deal = entities["entities"].as_array().unwrap().iter().find(|entity| entity["entity"] == "deal").unwrap();
         deal["last_run"]["status"].as_str().unwrap().to_owned()
     };
     assert_eq!(status().await, "running", "its process is alive");
@@ -75,7 +75,7 @@ async fn a_run_whose_process_was_killed_is_not_shown_as_running() {
 /// Empties what the sync fills, as if nothing had been read yet.
 async fn wipe(stage: &Stage) {
     let sql = "drop table if exists crm_deals; \
-               truncate b24sync.item_state, b24sync.runs, b24sync.fields, b24sync.leases; \
+               truncate b24sync.item_state, b24sync.runs, b24sync.fields, b24sync.field_changes, b24sync.leases; \
                truncate sync_logs";
     stage.client().await.batch_execute(sql).await.unwrap();
 }

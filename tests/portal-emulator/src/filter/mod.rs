@@ -5,11 +5,12 @@ mod operand;
 use operand::{Form, Operand};
 
 use crate::civil::StampForm;
-use crate::config::{DateFilter, PortalConfig, UnreadableDate};
+use crate::config::{DateFilter, UnreadableDate};
 use crate::entity::Dialect;
 use crate::error::ApiError;
 use crate::param::Param;
 use crate::schema::{ITEM_ONLY, Kind, NO_CLASSIC_ROW, Schema};
+use crate::times::Times;
 use crate::truth::Truth;
 
 /// A condition on one record.
@@ -75,7 +76,8 @@ fn split(key: &str) -> (Operator, &str) {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'r> {
     pub(crate) schema: &'r Schema,
-    pub(crate) config: &'r PortalConfig,
+    pub(crate) offset_minutes: i32,
+    pub(crate) times: Times,
     pub(crate) dialect: Dialect,
     /// `useOriginalUfNames=Y`.
     pub(crate) original_names: bool,
@@ -137,7 +139,7 @@ impl Reader<'_> {
         let texts = value.texts();
         let operands: Vec<Operand> = texts.iter().map(|text| self.operand(text, field.kind)).collect();
         if self.is_unreadable(field.kind, &operands) {
-            return Ok(match self.config.unreadable_date {
+            return Ok(match self.times.unreadable_date {
                 UnreadableDate::Ignored => None,
                 UnreadableDate::MatchesNothing => Some(Node::Nothing),
             });
@@ -154,9 +156,9 @@ impl Reader<'_> {
     }
 
     fn operand(&self, text: &str, kind: Kind) -> Operand {
-        let mut operand = Operand::read(text, self.config.offset_minutes);
-        if self.config.filter_sees_shift {
-            operand.shift_back(self.config.user_zone_shift_minutes);
+        let mut operand = Operand::read(text, self.offset_minutes);
+        if self.times.filter_sees_shift {
+            operand.shift_back(self.times.user_zone_shift_seconds);
         }
         if kind == Kind::Boolean && self.dialect == Dialect::Item {
             operand.only_digits_are_booleans();
@@ -168,7 +170,7 @@ impl Reader<'_> {
     fn is_unreadable(&self, kind: Kind, operands: &[Operand]) -> bool {
         let is_date = matches!(kind, Kind::DateTime | Kind::Date);
         is_date
-            && operands.iter().any(|operand| match (operand.form(), self.config.date_filter) {
+            && operands.iter().any(|operand| match (operand.form(), self.times.date_filter) {
                 (Form::Empty, _) => false,
                 (Form::NoDate, _) | (_, DateFilter::Ignored) => true,
                 (Form::Date(StampForm::DayOnly), _) | (_, DateFilter::Both) => false,

@@ -61,8 +61,8 @@ impl Operand {
     }
 
     /// Takes the operand from the shifted clock of the rows back to the true one.
-    pub(super) fn shift_back(&mut self, minutes: i32) {
-        self.instant = self.instant.map(|instant| instant - i64::from(minutes) * 60);
+    pub(super) fn shift_back(&mut self, seconds: i64) {
+        self.instant = self.instant.map(|instant| instant - seconds);
     }
 
     /// User booleans of item lists are compared with `1` and `0` only.

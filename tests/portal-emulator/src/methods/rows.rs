@@ -13,7 +13,8 @@ use super::{Call, Extras};
 pub(super) fn page(call: Call<'_>, view: &View<'_>, dialect: Dialect) -> Result<(Page, Extras), ApiError> {
     let reader = Reader {
         schema: view.schema(),
-        config: view.config,
+        offset_minutes: view.config.offset_minutes,
+        times: view.times,
         dialect,
         original_names: wants_original_names(call.params),
         ignore_id: call.mischief.ignored_filter,
@@ -25,7 +26,8 @@ pub(super) fn page(call: Call<'_>, view: &View<'_>, dialect: Dialect) -> Result<
     };
     let mut page = list::run(view, &query);
     if call.mischief.short_page {
-        let kept = page.ids.len() * 3 / 5;
+        // Never to nothing: an empty page would say that the listing ends, and nobody could tell.
+        let kept = (page.ids.len() * 3).div_ceil(5);
         page.ids.truncate(kept);
     }
     if call.mischief.wrong_order {

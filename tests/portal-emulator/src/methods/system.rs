@@ -43,7 +43,7 @@ fn profile(call: Call<'_>, out: &mut Json) {
     out.member_string("NAME", "Alex");
     out.member_string("LAST_NAME", "Admin");
     out.member_string("PERSONAL_GENDER", "");
-    let shifted = call.inner.config.user_zone_shift_minutes != 0;
+    let shifted = call.inner.times().user_zone_shift_seconds != 0;
     out.member_string("TIME_ZONE", if shifted { "Asia/Yekaterinburg" } else { "" });
     out.close_object();
 }

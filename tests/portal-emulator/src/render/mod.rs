@@ -20,10 +20,9 @@ fn empty_form(row: &Row<'_>, field: &Field, forms: u64) -> u64 {
 
 /// Writes an instant in quotes, shifted by the user's zone if the portal does that.
 fn instant(out: &mut Json, row: &Row<'_>, epoch_seconds: i64) {
-    let config = row.view.config;
-    let shown = epoch_seconds + i64::from(config.user_zone_shift_minutes) * 60;
+    let shown = epoch_seconds + row.view.times.user_zone_shift_seconds;
     out.raw("\"");
-    write_stamp(out.buffer(), shown, config.offset_minutes);
+    write_stamp(out.buffer(), shown, row.view.config.offset_minutes);
     out.raw("\"");
 }
 

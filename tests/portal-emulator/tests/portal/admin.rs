@@ -1,9 +1,9 @@
 //! The commands for scripts and other processes.
 
-use b24sync_portal_emulator::{Entity, PortalConfig};
+use b24sync_portal_emulator::{DateFilter, Entity, PortalConfig, Times, UnreadableDate};
 use serde_json::{Value, json};
 
-use crate::client::{Bench, bench};
+use crate::client::{Bench, bench, ids};
 
 fn admin(bench: &Bench, command: &str, body: &Value) -> Value {
     let reply = bench.send("POST", &format!("/__admin/{command}"), "application/json", &body.to_string()).unwrap();
@@ -76,4 +76,31 @@ fn faults_limits_rights_and_the_clock_can_be_set_from_outside() {
     assert_eq!(bench.call("profile", &json!({})).status, 200);
     let refused = bench.send("POST", "/__admin/nonsense", "application/json", "{\"entity\":\"deal\"}").unwrap();
     assert_eq!((refused.status, refused.json()["error"].as_str()), (400, Some("unknown command `nonsense`")));
+}
+
+#[test]
+fn how_moments_are_shown_and_read_can_be_set_from_outside() {
+    let bench = bench(PortalConfig::default());
+    let portal = bench.portal();
+    let before = portal.times();
+    admin(&bench, "times", &json!({"date_filter": "space_only", "unreadable_date": "matches_nothing"}));
+    let expected =
+        Times { date_filter: DateFilter::SpaceOnly, unreadable_date: UnreadableDate::MatchesNothing, ..before };
+    assert_eq!(portal.times(), expected);
+    let id = portal.ids(Entity::Deal)[0];
+    let shown = || bench.result("crm.deal.get", &json!({ "id": id }))["DATE_MODIFY"].as_str().unwrap().to_owned();
+    let found = |bound: &str| {
+        let filter = json!({"ID": id, ">=DATE_MODIFY": bound});
+        ids(&bench.result("crm.deal.list", &json!({ "filter": filter, "select": ["ID"] })))
+    };
+    let true_time = shown();
+    let plain = |stamp: &str| stamp.get(..19).unwrap().replace('T', " ");
+    assert_eq!((found(&true_time), found(&plain(&true_time))), (vec![], vec![id]));
+    admin(&bench, "times", &json!({"user_zone_shift_seconds": 90, "filter_sees_shift": false}));
+    assert_eq!(portal.times(), Times { user_zone_shift_seconds: 90, filter_sees_shift: false, ..expected });
+    let shifted = shown();
+    assert!(shifted > true_time && shifted.get(19..) == true_time.get(19..), "{shifted} {true_time}");
+    assert_eq!((found(&plain(&shifted)), found(&plain(&true_time))), (vec![], vec![id]));
+    portal.set_times(before);
+    assert_eq!(shown(), true_time);
 }

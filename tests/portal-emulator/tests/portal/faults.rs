@@ -116,6 +116,10 @@ fn pages_can_lie() {
     let bench = spoilt(Fault::ShortPage);
     assert_eq!(ids(&bench.result("crm.deal.list", &list())), all(&bench)[..30]);
     assert_recovers(&bench);
+    let bench = spoilt(Fault::ShortPage);
+    let last = all(&bench)[119];
+    let params = json!({"filter": {"ID": last}, "select": ["ID"]});
+    assert_eq!(ids(&bench.result("crm.deal.list", &params)), [last], "an empty page would be the end");
     let bench = spoilt(Fault::WrongOrder);
     assert!(ids(&bench.result("crm.deal.list", &list())).is_sorted_by(|left, right| left > right));
     let bench = spoilt(Fault::IgnoredFilter);

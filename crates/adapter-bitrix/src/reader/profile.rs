@@ -1,7 +1,7 @@
 //! Whose webhook this is and what it may do, for checking a connection.
 
+use b24sync_domain::portal::PortalProfile;
 use b24sync_domain::ports::Lane;
-use chrono::{DateTime, FixedOffset};
 
 use super::BATCH;
 use crate::budget::Budget;
@@ -12,29 +12,14 @@ use crate::failure::Failure;
 use crate::lenient;
 use crate::transport::{Answer, Exchange, refuse};
 
-/// The user behind the webhook, and the portal's clock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortalProfile {
-    /// Id of the webhook's owner; every read has this user's rights.
-    pub user_id: i64,
-    /// Whether the owner is an administrator; `None` when the portal does not say.
-    pub admin: Option<bool>,
-    /// The owner's time zone; `None` means that of the portal.
-    pub time_zone: Option<String>,
-    /// Granted scopes; `crm` is needed.
-    pub scopes: Vec<String>,
-    /// The portal's clock, with its offset.
-    pub server_time: DateTime<FixedOffset>,
-}
-
 const PROFILE: &str = "profile";
 const SCOPE: &str = "scope";
 const TIME: &str = "server.time";
 
 /// Reads a [`PortalProfile`].
-pub(crate) struct Probe;
+pub(crate) struct ReadProfile;
 
-impl Exchange for Probe {
+impl Exchange for ReadProfile {
     type Output = PortalProfile;
 
     fn method(&self) -> &str {

@@ -1,0 +1,87 @@
+//! Wishes for runs, which coalesce.
+
+use b24sync_domain::entity::EntityType;
+use b24sync_domain::lease::Scope;
+use b24sync_domain::ports::Requested;
+use b24sync_domain::run::{RunId, RunKind, RunStatus};
+use diesel::sql_types::{BigInt, SmallInt, Text};
+
+use super::open;
+use crate::connection::Connection;
+use crate::error::Trouble;
+use crate::sql::{ddl, sql};
+use crate::system_tables::SystemTables;
+
+pub(super) async fn request(
+    connection: &mut Connection,
+    tables: &SystemTables,
+    entity: EntityType,
+    kind: RunKind,
+) -> Result<Requested, Trouble> {
+    connection.perform(ddl::lock_wishes(entity.type_id())).await?;
+    if let Some((run, on)) = running(connection, entity).await?
+        && on.parse().is_ok_and(|on: RunKind| on.serves(kind))
+    {
+        return Ok(Requested { run, coalesced: true });
+    }
+    if let Some(run) = queued(connection, entity, kind).await? {
+        return Ok(Requested { run, coalesced: true });
+    }
+    if let Some(run) = queue_again(connection, tables, entity, kind).await? {
+        return Ok(Requested { run, coalesced: false });
+    }
+    let run = open::begin(connection, tables, entity, kind, RunStatus::Queued).await?;
+    Ok(Requested { run: run.id, coalesced: false })
+}
+
+/// The run that is on: one whose lease nobody holds has ended without a word.
+async fn running(connection: &mut Connection, entity: EntityType) -> Result<Option<(RunId, String)>, Trouble> {
+    let statement = sql("select r.run_id, r.kind from b24sync.runs r where r.status = 'running' and r.entity = ")
+        .bind::<SmallInt, _>(entity.type_id())
+        .text(" and exists (select from b24sync.leases l where l.expires_at > clock_timestamp() and l.scope = ")
+        .bind::<Text, _>(Scope(entity).to_string())
+        .text(") order by r.run_id desc limit 1")
+        .rows::<(BigInt, Text)>();
+    let row: Option<(i64, String)> = connection.load_row(statement).await?;
+    Ok(row.map(|(run, kind)| (RunId(run), kind)))
+}
+
+async fn queued(connection: &mut Connection, entity: EntityType, kind: RunKind) -> Result<Option<RunId>, Trouble> {
+    let statement = sql("select run_id from b24sync.runs where status = 'queued' and resumable and entity = ")
+        .bind::<SmallInt, _>(entity.type_id())
+        .text(" and kind = ")
+        .bind::<Text, _>(kind.as_str())
+        .text(" and started_at > clock_timestamp() - interval '24 hours' order by run_id desc limit 1")
+        .rows::<(BigInt,)>();
+    let row: Option<(i64,)> = connection.load_row(statement).await?;
+    Ok(row.map(|(run,)| RunId(run)))
+}
+
+/// Queues the unfinished run of this kind that can be gone on with. One that the log does not have any more would be a
+/// run that nobody can see.
+async fn queue_again(
+    connection: &mut Connection,
+    tables: &SystemTables,
+    entity: EntityType,
+    kind: RunKind,
+) -> Result<Option<RunId>, Trouble> {
+    if !kind.is_resumable() {
+        return Ok(None);
+    }
+    let statement = sql("update b24sync.runs as r set status = 'queued', finished_at = null where r.run_id = (select max(run_id) from b24sync.runs where resumable and entity = ")
+        .bind::<SmallInt, _>(entity.type_id())
+        .text(" and kind = ")
+        .bind::<Text, _>(kind.as_str())
+        .text(" and started_at > clock_timestamp() - interval '24 hours') and exists (select from ")
+        .table(tables.logs())
+        .text(" as l where l.id = r.run_id) returning r.run_id")
+        .rows::<(BigInt,)>();
+    let row: Option<(i64,)> = connection.load_row(statement).await?;
+    let Some((run,)) = row else { return Ok(None) };
+    let statement = sql("update ")
+        .table(tables.logs())
+        .text(" set status = 'queued', completed_at = null, error_message = null where id = ")
+        .bind::<BigInt, _>(run);
+    connection.perform(statement).await?;
+    Ok(Some(RunId(run)))
+}
