@@ -130,3 +130,76 @@ async fn a_mass_deletion_waits_until_an_operator_confirms_the_run() {
     let finished = stage.run(&["sync", "deal", "--confirm-deletes", &run, "--output", "json"]).await.expect_success();
     assert_eq!((deleted(&finished), rows(&stage).await), (60, 240));
 }
+
+#[tokio::test]
+async fn i4_a_sweep_takes_out_what_is_gone_and_brings_what_nobody_saw() {
+    for (api, dialect) in [("item", Dialect::Item), ("classic", Dialect::Classic)] {
+        let stage =
+            Stage::new(PortalConfig { counts: Counts::deals(3_000), user_fields: 3, ..PortalConfig::default() }).await;
+        let run = |arguments: &[&str]| {
+            let mut command = stage.command(arguments);
+            command.env("BITRIX_CRM_API", api);
+            finish(command)
+        };
+        run(&["sync", "deal"]).await.expect_success();
+        let gone: Vec<i64> = stage.portal().ids(Entity::Deal).into_iter().step_by(75).collect();
+        for id in &gone {
+            stage.portal().delete(Entity::Deal, *id);
+        }
+        let client = stage.client().await;
+        // A row and what is known of it are lost: only a listing of ids finds that.
+        let lost = stage.portal().ids(Entity::Deal)[7];
+        let sql = format!(
+            "delete from crm_deals where bitrix_id = '{lost}'; delete from b24sync.item_state where entity = 2 and item_id = {lost}"
+        );
+        client.batch_execute(&sql).await.unwrap();
+        stage.portal().reset_stats();
+        let finished = run(&["sync", "deal", "--sweep", "--output", "json"]).await.expect_success();
+        assert_eq!(deleted(&finished), u64::try_from(gone.len()).unwrap());
+        let requests = stage.portal().stats().http_requests;
+        assert!(requests <= 8, "{requests} requests for 3,000 ids, 40 deletions and a record");
+        let mut found = Vec::new();
+        entity_differences(stage.portal(), &client, dialect, Entity::Deal, "crm_deals", &mut found).await;
+        assert!(found.is_empty(), "{api}: {:#?}", &found[..found.len().min(10)]);
+    }
+}
+
+#[tokio::test]
+async fn with_delete_mode_soft_rows_stay_with_the_time_of_their_deletion_and_come_back() {
+    let stage =
+        Stage::new(PortalConfig { counts: Counts::deals(100), user_fields: 1, ..PortalConfig::default() }).await;
+    let run = async |arguments: &[&str]| {
+        let mut command = stage.command(arguments);
+        command.env("DELETE_MODE", "soft");
+        finish(command).await.expect_success()
+    };
+    run(&["sync", "deal"]).await;
+    let ids = stage.portal().ids(Entity::Deal);
+    for id in &ids[..5] {
+        stage.portal().delete(Entity::Deal, *id);
+    }
+    assert_eq!(deleted(&run(&["sync", "deal", "--output", "json"]).await), 5);
+    let client = stage.client().await;
+    let marked = async || {
+        let sql = "select bitrix_id::bigint from crm_deals where deleted_at is not null order by 1";
+        client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect::<Vec<i64>>()
+    };
+    assert_eq!((marked().await, rows(&stage).await), (ids[..5].to_vec(), 100));
+    let zones = "select count(*) from crm_deals where deleted_at between timezone('utc', now()) - interval '1 hour' and timezone('utc', now())";
+    assert_eq!(client.query_one(zones, &[]).await.unwrap().get::<_, i64>(0), 5, "in UTC, as everywhere");
+    run(&["verify", "deal"]).await;
+    let status = run(&["status", "--output", "json"]).await.stdout;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let deal = status["entities"].as_array().unwrap().iter().find(|entity| entity["entity"] == "deal").unwrap().clone();
+    assert_eq!(deal["rows"], 95, "deleted records are not counted");
+    assert_eq!(deleted(&run(&["sync", "deal", "--output", "json"]).await), 0, "they are deleted once");
+    stage.portal().restore(Entity::Deal, ids[2]);
+    run(&["sync", "deal"]).await;
+    assert_eq!(marked().await, [ids[0], ids[1], ids[3], ids[4]]);
+    // Back in hard mode, a restored record is a live row all the same, and a new deletion takes its row.
+    stage.portal().restore(Entity::Deal, ids[3]);
+    stage.portal().delete(Entity::Deal, ids[9]);
+    stage.run(&["sync", "deal"]).await.expect_success();
+    assert_eq!((marked().await, rows(&stage).await), (vec![ids[0], ids[1], ids[4]], 99));
+    stage.run(&["verify", "deal"]).await.expect_success();
+}

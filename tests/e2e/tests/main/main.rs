@@ -3,13 +3,16 @@
 
 mod arrows;
 mod bad_input;
+mod clocks;
 mod compare;
 mod deletions;
 mod demo;
+mod drift;
 mod faults;
 mod full_sync;
 mod incremental;
 mod kill;
+mod owners;
 mod pooler;
 mod readout;
 mod serve;

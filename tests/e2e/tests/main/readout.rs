@@ -11,11 +11,15 @@ async fn status_tells_how_each_table_stands() {
     let stage = Stage::new(config).await;
     stage.run(&["sync", "deal", "contact"]).await.expect_success();
     let status = stage.run(&["status"]).await.expect_success().stdout;
-    let shown = mask_times(&status);
+    let shown = mask_times(&status).replace(&stage.portal.port().to_string(), "PORT");
     insta::assert_snapshot!(shown);
     let json = stage.run(&["status", "--output", "json"]).await.expect_success().stdout;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    let deal = json.as_array().unwrap().iter().find(|entity| entity["entity"] == "deal").unwrap();
+    let deal = json["entities"].as_array().unwrap().iter().find(|entity| entity["entity"] == "deal").unwrap();
+    assert_eq!(
+        (json["portal"]["admin"].as_bool(), json["portal"]["utc_offset"].as_str()),
+        (Some(true), Some("+03:00"))
+    );
     assert_eq!((deal["rows"].as_i64(), deal["last_run"]["status"].as_str()), (Some(60), Some("completed")));
 }
 
