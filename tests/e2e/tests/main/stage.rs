@@ -52,6 +52,21 @@ pub(crate) async fn finish(mut command: Command) -> Finished {
     tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap().into()
 }
 
+/// The same address with another port, such as that of a proxy before the server.
+pub(crate) fn with_port(url: &str, port: u16) -> String {
+    let place = url.find('@').map_or_else(|| url.find("//").unwrap() + 2, |at| at + 1);
+    let end = place + url[place..].find('/').unwrap();
+    let host = url[place..end].split(':').next().unwrap();
+    format!("{}{host}:{port}{}", &url[..place], &url[end..])
+}
+
+/// The port of such an address.
+pub(crate) fn port_of(url: &str) -> u16 {
+    let place = url.find('@').map_or_else(|| url.find("//").unwrap() + 2, |at| at + 1);
+    let host = url[place..].split('/').next().unwrap();
+    host.rsplit(':').next().unwrap().parse().unwrap()
+}
+
 /// A portal and a database of a test's own.
 pub(crate) struct Stage {
     pub(crate) portal: RunningPortal,

@@ -1,0 +1,166 @@
+//! Carries a plan out.
+
+use std::time::{Duration, Instant};
+
+use b24sync_portal_emulator::Portal;
+use b24sync_testkit::proxy::Proxy;
+use tokio::time::sleep_until;
+
+use super::arena::{Arena, Process};
+use super::change::History;
+use super::plan::{Act, Job, Plan, Rights, Round, Wire};
+use super::witness::Known;
+
+/// What is still to happen in a round.
+enum Due {
+    Start(Job),
+    Act(Act),
+    Continue(usize),
+    Welcome(Way),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Database,
+    Portal,
+}
+
+/// One round after the other; returns what is known in the end.
+pub(super) async fn carry_out(plan: &Plan, arena: &mut Arena<'_>) -> Known {
+    let mut known = Known::default();
+    for round in &plan.rounds {
+        let mut processes = fight(round, arena, &mut known.history).await;
+        arena.heal().await;
+        let deadline = Instant::now() + Duration::from_millis(round.patience);
+        for process in &mut processes {
+            process.signal("-CONT");
+            process.ends_within(deadline.saturating_duration_since(Instant::now())).await;
+        }
+        let ended = processes.into_iter().map(Process::end).collect();
+        known.look(arena, ended).await;
+    }
+    known
+}
+
+async fn fight(round: &Round, arena: &mut Arena<'_>, history: &mut History) -> Vec<Process> {
+    let starts = round.starts.iter().map(|(at, job)| (*at, Due::Start(job.clone())));
+    let acts = round.acts.iter().map(|(at, act)| (*at, Due::Act(act.clone())));
+    let mut due: Vec<(u64, Due)> = starts.chain(acts).collect();
+    // What comes first stands last.
+    due.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    let began = tokio::time::Instant::now();
+    let mut processes = Vec::new();
+    while let Some((at, next)) = due.pop() {
+        sleep_until(began + Duration::from_millis(at)).await;
+        let follows = match next {
+            Due::Start(job) => {
+                let arguments = arguments(&job, arena.portal(), history);
+                processes.push(arena.start(&arguments));
+                None
+            }
+            Due::Act(act) => happen(act, arena, &mut processes, history).await,
+            Due::Continue(process) => {
+                signal(&mut processes, process, "-CONT");
+                None
+            }
+            Due::Welcome(Way::Database) => {
+                arena.way_to_database.refuse(false);
+                None
+            }
+            Due::Welcome(Way::Portal) => {
+                arena.way_to_portal.refuse(false);
+                None
+            }
+        };
+        if let Some((later, what)) = follows {
+            let place = due.partition_point(|(other, _)| *other > at + later);
+            due.insert(place, (at + later, what));
+        }
+    }
+    processes
+}
+
+fn arguments(job: &Job, portal: &Portal, history: &History) -> Vec<String> {
+    match job {
+        Job::Run(arguments) => arguments.iter().map(|&argument| argument.to_owned()).collect(),
+        Job::SyncByIds { entity, ids } => {
+            let ids: Vec<String> = ids.iter().map(|roll| history.any_id(portal, *entity, *roll).to_string()).collect();
+            ["sync", entity.name(), "--id", &ids.join(",")].map(str::to_owned).into()
+        }
+    }
+}
+
+fn signal(processes: &mut [Process], process: usize, name: &str) {
+    // The one that is meant may not have begun.
+    if let Some(process) = processes.get_mut(process) {
+        process.signal(name);
+    }
+}
+
+/// Lets a misfortune happen; returns what undoes it, and how many milliseconds later.
+async fn happen(
+    act: Act,
+    arena: &mut Arena<'_>,
+    processes: &mut [Process],
+    history: &mut History,
+) -> Option<(u64, Due)> {
+    match act {
+        Act::Change(change) => {
+            let columns = arena.columns().await;
+            history.apply(arena.portal(), change, &columns);
+        }
+        Act::Kill(process) => signal(processes, process, "-KILL"),
+        Act::Terminate(process) => signal(processes, process, "-TERM"),
+        Act::Pause(process, milliseconds) => {
+            signal(processes, process, "-STOP");
+            return Some((milliseconds, Due::Continue(process)));
+        }
+        Act::TerminateBackends(times) => {
+            for _ in 0..times {
+                arena.server.terminate_backends(&arena.database).await;
+            }
+        }
+        Act::RestartServer => arena.server.restart_immediate().await,
+        Act::ExpireLeases => {
+            // Before the first migration there is no such table.
+            let sql = "update b24sync.leases set expires_at = clock_timestamp() where expires_at > clock_timestamp()";
+            let _ = arena.client().await.batch_execute(sql).await;
+        }
+        Act::Database(wire) => return on_the_way(&arena.way_to_database, Way::Database, wire),
+        Act::Portal(wire) => return on_the_way(&arena.way_to_portal, Way::Portal, wire),
+        Act::Faults(faults) => arena.portal().set_faults(faults),
+        Act::Rights(rights) => restrict(arena.portal(), rights),
+        Act::Rate(rate) => arena.portal().set_rate(Some(rate)),
+    }
+    None
+}
+
+fn on_the_way(proxy: &Proxy, way: Way, wire: Wire) -> Option<(u64, Due)> {
+    match wire {
+        Wire::Cut => {
+            proxy.cut();
+        }
+        Wire::Refuse(milliseconds) => {
+            proxy.refuse(true);
+            proxy.cut();
+            return Some((milliseconds, Due::Welcome(way)));
+        }
+        Wire::Delay(milliseconds) => proxy.delay(Duration::from_millis(milliseconds)),
+        Wire::LoseAnswers { request, spared, count } => proxy.lose_answers(request, spared, count),
+    }
+    None
+}
+
+fn restrict(portal: &Portal, rights: Rights) {
+    match rights {
+        Rights::HideAll(entity) => portal.hide_all(entity),
+        Rights::HideSome(entity, count) => {
+            let ids: Vec<i64> = portal.ids(entity).into_iter().step_by(3).take(count).collect();
+            portal.hide(entity, &ids);
+        }
+        Rights::TypeRemoved(entity) => portal.remove_entity_type(entity, true),
+        Rights::WebhookRevoked => portal.revoke_webhook(),
+        Rights::NoCrm => portal.set_crm_rights(false),
+        Rights::NoAdministrator => portal.set_admin(false),
+    }
+}

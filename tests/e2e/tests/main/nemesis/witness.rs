@@ -1,0 +1,130 @@
+//! What must hold after each round, and in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use tokio_postgres::Client;
+
+use super::arena::{Arena, Ended};
+use super::change::{ENTITIES, History};
+use super::plan::Plan;
+use crate::compare::differences;
+
+/// Each entity's table, and the number by which the control tables know it.
+pub(super) const TABLES: [(&str, &str, i16); 4] = [
+    ("deal", "crm_deals", 2),
+    ("lead", "crm_leads", 1),
+    ("contact", "crm_contacts", 3),
+    ("company", "crm_companies", 4),
+];
+
+/// What was seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) history: History,
+    /// Rows that were there after the last round.
+    rows: BTreeMap<&'static str, BTreeSet<i64>>,
+    /// Watermarks after the last round, in microseconds.
+    watermarks: BTreeMap<i16, i64>,
+}
+
+impl Known {
+    /// Looks at what the processes of a round said, and at what they did.
+    pub(super) async fn look(&mut self, arena: &Arena<'_>, ended: Vec<Ended>) {
+        let client = arena.client().await;
+        if !exists(&client, "sync_logs").await {
+            return;
+        }
+        for process in ended.iter().filter(|process| process.code == Some(0)) {
+            believe(&client, process).await;
+        }
+        self.look_at_rows(&client).await;
+        self.look_at_watermarks(&client).await;
+    }
+
+    /// I4: only rows of records that were deleted at some time are gone.
+    async fn look_at_rows(&mut self, client: &Client) {
+        for (entity, table, _) in TABLES {
+            if !exists(client, table).await {
+                continue;
+            }
+            let rows = client.query(&format!("select bitrix_id::bigint from {table}"), &[]).await.unwrap();
+            let rows: BTreeSet<i64> = rows.iter().map(|row| row.get(0)).collect();
+            let before = self.rows.entry(entity).or_default();
+            let lost: Vec<_> =
+                before.difference(&rows).filter(|id| !self.history.deleted.contains(&(entity, **id))).collect();
+            assert!(lost.is_empty(), "I4: rows of {table} are gone whose records never were: {lost:?}");
+            *before = rows;
+        }
+    }
+
+    /// I6: watermarks only move forward.
+    async fn look_at_watermarks(&mut self, client: &Client) {
+        let sql = "select entity, (extract(epoch from watermark) * 1000000)::bigint from b24sync.entity_progress \
+                   where watermark is not null";
+        for row in client.query(sql, &[]).await.unwrap() {
+            let (entity, watermark): (i16, i64) = (row.get(0), row.get(1));
+            let before = self.watermarks.insert(entity, watermark).unwrap_or(i64::MIN);
+            assert!(before <= watermark, "I6: the watermark of {entity} went back from {before} to {watermark}");
+        }
+    }
+}
+
+async fn exists(client: &Client, table: &str) -> bool {
+    client.query_one("select to_regclass($1::text) is not null", &[&table]).await.unwrap().get(0)
+}
+
+/// I9: a run that a process calls completed is completed in the log too.
+async fn believe(client: &Client, process: &Ended) {
+    if !process.what.starts_with("sync") {
+        return;
+    }
+    let summaries: Value = serde_json::from_str(&process.stdout).unwrap();
+    for summary in summaries.as_array().unwrap() {
+        let query = "select status from sync_logs where id = $1::bigint::int";
+        let row = client.query_one(query, &[&summary["run_id"].as_i64().unwrap()]).await.unwrap();
+        let what = &process.what;
+        assert_eq!(row.get::<_, Option<String>>(0).as_deref(), summary["status"].as_str(), "I9: `{what}`: {summary}");
+    }
+}
+
+/// I1: when all is well again, one incremental sync and one full one make portal and tables equal.
+pub(super) async fn nothing_differs(plan: &Plan, arena: &mut Arena<'_>, mut known: Known) {
+    arena.heal().await;
+    let incremental = arena.run(&["sync", "--all", "--incremental"]).await.expect_success();
+    let mut full = full(plan, arena).await;
+    if full.stdout.contains("\"resumed\":true") || full.stdout.contains("\"resumed\": true") {
+        // It ended a pass that had begun before the portal stopped changing.
+        full = arena.run(&["sync", "--all"]).await.expect_success();
+    }
+    known.look(arena, vec![incremental, full]).await;
+    let verified = arena.run(&["verify", "--all"]).await;
+    let client = arena.client().await;
+    let found = differences(arena.portal(), &client, plan.dialect).await;
+    let shown = &found[..found.len().min(10)];
+    assert!(found.is_empty(), "I1: {} differences: {shown:#?}\nverify: {}", found.len(), verified.stdout);
+    verified.expect_success();
+    let open = "select count(*) from sync_logs where status not in ('completed', 'failed', 'cancelled', 'interrupted')";
+    assert_eq!(client.query_one(open, &[]).await.unwrap().get::<_, i64>(0), 0, "I9: the log has runs without an end");
+    for (_, table, entity) in TABLES {
+        let sql = format!(
+            "select count(*) from (select item_id from b24sync.item_state where entity = $1 and deleted_at is null) s \
+             full join {table} t on t.bitrix_id = s.item_id::text where t.bitrix_id is null or s.item_id is null"
+        );
+        let odd: i64 = client.query_one(&sql, &[&entity]).await.unwrap().get(0);
+        assert_eq!(odd, 0, "{table} and what is remembered of its rows differ");
+    }
+    assert_eq!(ENTITIES.len(), TABLES.len());
+}
+
+/// A full sync of everything; where an operator has to confirm deletions, one does.
+async fn full(plan: &Plan, arena: &mut Arena<'_>) -> Ended {
+    let ended = arena.run(&["sync", "--all"]).await;
+    if ended.code == Some(0) || !plan.deletes_many() {
+        return ended.expect_success();
+    }
+    assert!(ended.stderr.contains("--confirm-deletes"), "`{}`:\n{}", ended.what, ended.stderr);
+    let run = ended.stderr.split("run ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    arena.run(&["sync", "deal", "--confirm-deletes", &run]).await.expect_success();
+    arena.run(&["sync", "--all"]).await.expect_success()
+}
