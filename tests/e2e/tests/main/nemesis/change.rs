@@ -103,6 +103,10 @@ enum Becomes {
 pub(super) struct History {
     /// Every record that was deleted at some time.
     pub(super) deleted: BTreeSet<(&'static str, i64)>,
+    /// Every record that could not be read at some time.
+    pub(super) hidden: BTreeSet<(&'static str, i64)>,
+    /// Fields whose values changed without a change of their records, as columns.
+    pub(super) touched: BTreeSet<(&'static str, String)>,
     /// Records that are deleted now, by entity.
     gone: BTreeMap<&'static str, Vec<i64>>,
     /// Fields that were removed and can come back.
@@ -110,6 +114,16 @@ pub(super) struct History {
 }
 
 impl History {
+    /// Takes the right to read some records away until all is well again.
+    pub(super) fn hide(&mut self, portal: &Portal, entity: Entity, ids: &[i64]) {
+        portal.hide(entity, ids);
+        self.hidden.extend(ids.iter().map(|id| (entity.name(), *id)));
+    }
+
+    fn touch(&mut self, entity: Entity, field: &str) {
+        self.touched.insert((entity.name(), field.to_ascii_lowercase()));
+    }
+
     /// Carries a change out.
     pub(super) fn apply(&mut self, portal: &Portal, change: Change, columns: &Columns) {
         match change {
@@ -167,7 +181,8 @@ impl History {
                 if !was_there {
                     let label = format!("Nemesis {number}");
                     let spec = UserFieldSpec { user_type, multiple, label, name: Some(name), filled };
-                    portal.add_user_field(entity, &spec);
+                    let name = portal.add_user_field(entity, &spec);
+                    self.touch(entity, &name);
                 }
             }
             Change::RenameLabel { entity, roll } => {
@@ -180,12 +195,14 @@ impl History {
                     |field: &TrueField| is_plain(field) && columns.takes(entity, field, Becomes::Type(user_type));
                 if let Some(field) = user_field(portal, entity, roll, fits) {
                     portal.retype_user_field(entity, &field.name, user_type);
+                    self.touch(entity, &field.name);
                 }
             }
             Change::MakeMultiple { entity, roll } => {
                 let fits = |field: &TrueField| is_plain(field) && columns.takes(entity, field, Becomes::List);
                 if let Some(field) = user_field(portal, entity, roll, fits) {
                     portal.make_multiple(entity, &field.name, true);
+                    self.touch(entity, &field.name);
                 }
             }
             Change::RemoveField { entity, roll } => self.remove_field(portal, entity, roll),
@@ -212,6 +229,7 @@ impl History {
             filled: roll.is_multiple_of(2),
         };
         portal.remove_user_field(entity, &field.name);
+        self.touch(entity, &field.name);
         self.removed.entry(entity.name()).or_default().push(spec);
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Plan {
 /// Some processes, what happens to them, and what changes meanwhile.
 #[derive(Debug)]
 pub(super) struct Round {
+    /// Seconds that the portal's clock goes on before it: the watermark follows the clock with a distance.
+    pub(super) seconds_later: u64,
     /// Processes that run at the same time: milliseconds after the beginning, and arguments.
     pub(super) starts: Vec<(u64, Job)>,
     /// Misfortunes: milliseconds after the beginning, and which.
@@ -95,7 +97,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {}, {:?}, {:?}", self.seed, self.dialect, self.portal.counts)?;
         for (number, round) in self.rounds.iter().enumerate() {
-            writeln!(f, "  round {number}, patience {} ms", round.patience)?;
+            writeln!(f, "  round {number}, {} s later, patience {} ms", round.seconds_later, round.patience)?;
             for (at, job) in &round.starts {
                 writeln!(f, "    {at:>5} ms: {job:?}")?;
             }
@@ -187,7 +189,8 @@ fn round(random: &mut Random, number: u64) -> Round {
     }
     acts.sort_by_key(|(at, _)| *at);
     let patience = if random.once_in(4) { 3_000 } else { random.between(200, 900) };
-    Round { starts, acts, patience }
+    let seconds_later = *random.pick(&[0, 30, 310, 1_000, 90_000]);
+    Round { seconds_later, starts, acts, patience }
 }
 
 fn job(random: &mut Random) -> Job {

@@ -29,6 +29,7 @@ enum Way {
 pub(super) async fn carry_out(plan: &Plan, arena: &mut Arena<'_>) -> Known {
     let mut known = Known::default();
     for round in &plan.rounds {
+        arena.portal().clock().advance(Duration::from_secs(round.seconds_later));
         let mut processes = fight(round, arena, &mut known.history).await;
         arena.heal().await;
         let deadline = Instant::now() + Duration::from_millis(round.patience);
@@ -129,7 +130,7 @@ async fn happen(
         Act::Database(wire) => return on_the_way(&arena.way_to_database, Way::Database, wire),
         Act::Portal(wire) => return on_the_way(&arena.way_to_portal, Way::Portal, wire),
         Act::Faults(faults) => arena.portal().set_faults(faults),
-        Act::Rights(rights) => restrict(arena.portal(), rights),
+        Act::Rights(rights) => restrict(arena.portal(), rights, history),
         Act::Rate(rate) => arena.portal().set_rate(Some(rate)),
     }
     None
@@ -151,12 +152,15 @@ fn on_the_way(proxy: &Proxy, way: Way, wire: Wire) -> Option<(u64, Due)> {
     None
 }
 
-fn restrict(portal: &Portal, rights: Rights) {
+fn restrict(portal: &Portal, rights: Rights, history: &mut History) {
     match rights {
-        Rights::HideAll(entity) => portal.hide_all(entity),
+        Rights::HideAll(entity) => {
+            history.hide(portal, entity, &portal.ids(entity));
+            portal.hide_all(entity);
+        }
         Rights::HideSome(entity, count) => {
             let ids: Vec<i64> = portal.ids(entity).into_iter().step_by(3).take(count).collect();
-            portal.hide(entity, &ids);
+            history.hide(portal, entity, &ids);
         }
         Rights::TypeRemoved(entity) => portal.remove_entity_type(entity, true),
         Rights::WebhookRevoked => portal.revoke_webhook(),
