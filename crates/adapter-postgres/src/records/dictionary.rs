@@ -32,6 +32,24 @@ pub(super) fn refuse_stale(plan: &[DictionaryEntry], stored: &[StoredField]) -> 
     Err(StoreError::Unavailable { doing: "changing a table", source }.into())
 }
 
+/// Whether a field of the plan was away and comes back. Rows that were stored meanwhile keep its old values, and the
+/// content that is remembered of them does not say so.
+pub(super) async fn brings_back(
+    connection: &mut Connection,
+    entity: EntityType,
+    plan: &[DictionaryEntry],
+) -> Result<bool, Trouble> {
+    let names: Vec<String> = plan.iter().map(|entry| clean(entry.description.name.as_str())).collect();
+    let back: i64 = fields::table
+        .filter(fields::entity.eq(entity.type_id()))
+        .filter(fields::field.eq_any(names))
+        .filter(fields::retired.eq(true))
+        .count()
+        .get_result(connection)
+        .await?;
+    Ok(back > 0)
+}
+
 /// Brings the dictionary to the plan. Types are those that the columns have, not those that were wished for.
 pub(super) async fn store(
     connection: &mut Connection,

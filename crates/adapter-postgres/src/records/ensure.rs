@@ -56,6 +56,10 @@ async fn bring(transaction: &mut Transaction, store: &PgStore, plan: &SchemaPlan
         remember(transaction, entity, table, &relation, true, true).await?;
         relation
     };
+    if dictionary::brings_back(transaction, entity, &plan.dictionary).await? {
+        let rows = transaction.perform(guard::forget_content(entity.type_id())).await?;
+        tracing::info!(entity = %entity, rows, "a field of {entity} came back; all rows are written again");
+    }
     let columns = catalog::columns(transaction, relation.oid).await?;
     let refusal = widen::widen_all(transaction, entity, table, &columns, &plan.widen).await?;
     if let Some(column) = modified_column(plan) {

@@ -7,6 +7,7 @@ mod compare;
 mod deletions;
 mod demo;
 mod faults;
+mod fields;
 mod full_sync;
 mod incremental;
 mod kill;
