@@ -37,6 +37,19 @@ struct Shared {
     weather: Mutex<Weather>,
     /// Counts the cuts; every connection watches it.
     cuts: watch::Sender<u64>,
+    /// Whether something is held.
+    held: watch::Sender<bool>,
+    /// Counts the releases; what is held watches it.
+    releases: watch::Sender<u64>,
+}
+
+/// What of an exchange is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The request does not reach the server.
+    Request,
+    /// The request reaches the server, and its answer does not come back.
+    Answer,
 }
 
 /// What happens to connections and bytes.
@@ -46,6 +59,15 @@ struct Weather {
     delay: Duration,
     loss: Option<Loss>,
     lost: usize,
+    hold: Option<Hold>,
+}
+
+/// The exchange that is held.
+#[derive(Debug)]
+struct Hold {
+    request: Vec<u8>,
+    spared: usize,
+    side: Side,
 }
 
 /// Which answers are lost.
@@ -80,9 +102,36 @@ impl Shared {
         true
     }
 
+    /// What of this exchange is held; counts it if it is one of those that may be.
+    fn holds(&self, sent: &[u8]) -> Option<Side> {
+        let mut weather = self.weather();
+        let hold = weather.hold.as_mut().filter(|hold| contains(sent, &hold.request))?;
+        if hold.spared > 0 {
+            hold.spared -= 1;
+            return None;
+        }
+        weather.hold.take().map(|hold| hold.side)
+    }
+
+    async fn hold(&self) {
+        let mut releases = self.releases.subscribe();
+        self.held.send_replace(true);
+        // The sender lives as long as the proxy.
+        let _ = releases.changed().await;
+    }
+
+    fn release(&self) {
+        self.weather().hold = None;
+        self.held.send_replace(false);
+        self.releases.send_modify(|releases| *releases += 1);
+    }
+
     /// Bytes of the end of a chunk that may be the beginning of a request that is looked for.
     fn memory(&self) -> usize {
-        self.weather().loss.as_ref().map_or(0, |loss| loss.request.len().saturating_sub(1))
+        let weather = self.weather();
+        let lost = weather.loss.as_ref().map_or(0, |loss| loss.request.len());
+        let held = weather.hold.as_ref().map_or(0, |hold| hold.request.len());
+        lost.max(held).saturating_sub(1)
     }
 }
 
@@ -91,7 +140,12 @@ impl Proxy {
     pub async fn before(upstream: u16) -> Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let port = listener.local_addr().expect("the port that was bound").port();
-        let shared = Arc::new(Shared { weather: Mutex::default(), cuts: watch::Sender::new(0) });
+        let shared = Arc::new(Shared {
+            weather: Mutex::default(),
+            cuts: watch::Sender::new(0),
+            held: watch::Sender::new(false),
+            releases: watch::Sender::new(0),
+        });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, upstream, Arc::clone(&shared)));
         Proxy { port, shared, _tasks: tasks }
@@ -137,10 +191,28 @@ impl Proxy {
         self.shared.weather().lost
     }
 
+    /// Holds the next exchange whose request contains these bytes, after the first `spared` of them, until
+    /// [`Proxy::release`]. All others go on.
+    pub fn hold(&self, side: Side, request: &str, spared: usize) {
+        self.shared.weather().hold = Some(Hold { request: request.as_bytes().to_vec(), spared, side });
+    }
+
+    /// Waits until an exchange is held, but not longer than this; returns whether one is.
+    pub async fn held(&self, patience: Duration) -> bool {
+        let mut held = self.shared.held.subscribe();
+        tokio::time::timeout(patience, held.wait_for(|held| *held)).await.is_ok()
+    }
+
+    /// Lets go what is held, and holds nothing any more.
+    pub fn release(&self) {
+        self.shared.release();
+    }
+
     /// Forwards everything from now on, at once.
     pub fn heal(&self) {
-        let mut weather = self.shared.weather();
-        *weather = Weather { lost: weather.lost, ..Weather::default() };
+        let lost = self.lost();
+        *self.shared.weather() = Weather { lost, ..Weather::default() };
+        self.shared.release();
     }
 }
 
@@ -159,6 +231,13 @@ async fn accept(listener: TcpListener, upstream: u16, shared: Arc<Shared>) {
         cuts.mark_unchanged();
         connections.spawn(connect(client, upstream, Arc::clone(&shared), cuts));
     }
+}
+
+/// What becomes of the next answer of a connection.
+#[derive(Debug, Default)]
+struct Fate {
+    lost: AtomicBool,
+    held: AtomicBool,
 }
 
 /// Why a connection ended.
@@ -180,11 +259,11 @@ async fn connect(mut client: TcpStream, upstream: u16, shared: Arc<Shared>, mut 
     let end = {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
-        let losing = AtomicBool::new(false);
+        let fate = Fate::default();
         tokio::select! {
             _ = cuts.changed() => End::Reset,
-            end = requests(from_client, to_server, &shared, &losing) => end,
-            end = answers(from_server, to_client, &shared, &losing) => end,
+            end = requests(from_client, to_server, &shared, &fate) => end,
+            end = answers(from_server, to_client, &shared, &fate) => end,
         }
     };
     if end == End::Reset {
@@ -198,16 +277,21 @@ fn reset(stream: &TcpStream) {
     let _ = stream.set_zero_linger();
 }
 
-async fn requests(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared, losing: &AtomicBool) -> End {
+async fn requests(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared, fate: &Fate) -> End {
     let mut chunk = vec![0; CHUNK];
     let mut seen = Vec::new();
     loop {
         let Ok(length @ 1..) = from.read(&mut chunk).await else { return End::Closed };
         pause(shared).await;
         seen.extend_from_slice(&chunk[..length]);
-        if shared.loses(&seen) {
-            losing.store(true, Ordering::SeqCst);
+        let (lost, held) = (shared.loses(&seen), shared.holds(&seen));
+        if lost || held.is_some() {
             seen.clear();
+        }
+        fate.lost.fetch_or(lost, Ordering::SeqCst);
+        fate.held.fetch_or(held == Some(Side::Answer), Ordering::SeqCst);
+        if held == Some(Side::Request) {
+            shared.hold().await;
         }
         // What is looked for may go on in the next chunk.
         seen.drain(..seen.len().saturating_sub(shared.memory()));
@@ -217,11 +301,14 @@ async fn requests(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared
     }
 }
 
-async fn answers(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared, losing: &AtomicBool) -> End {
+async fn answers(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared, fate: &Fate) -> End {
     let mut chunk = vec![0; CHUNK];
     loop {
         let Ok(length @ 1..) = from.read(&mut chunk).await else { return End::Closed };
-        if losing.load(Ordering::SeqCst) {
+        if fate.held.swap(false, Ordering::SeqCst) {
+            shared.hold().await;
+        }
+        if fate.lost.load(Ordering::SeqCst) {
             return End::Reset;
         }
         pause(shared).await;
@@ -351,6 +438,25 @@ mod tests {
         assert_eq!(ask(&mut connection, "...COM").await.unwrap(), "...COM");
         assert!(ask(&mut connection, "MIT...").await.is_err());
         assert_eq!(proxy.lost(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_held_waits_and_others_do_not() {
+        for side in [Side::Request, Side::Answer] {
+            let server = Echo::start().await;
+            let proxy = Proxy::before(server.port).await;
+            proxy.hold(side, "COMMIT", 0);
+            let mut connection = connected(&proxy).await;
+            let mut tasks = JoinSet::new();
+            tasks.spawn(async move { ask(&mut connection, "COMMIT").await.unwrap() });
+            assert!(proxy.held(Duration::from_secs(10)).await);
+            assert_eq!(ask(&mut connected(&proxy).await, "COMMIT").await.unwrap(), "COMMIT");
+            let arrived = if side == Side::Request { "COMMIT" } else { "COMMITCOMMIT" };
+            assert_eq!((server.got().as_str(), tasks.try_join_next().is_none()), (arrived, true), "{side:?}");
+            proxy.release();
+            assert_eq!(tasks.join_next().await.unwrap().unwrap(), "COMMIT");
+            assert!(!proxy.held(Duration::from_millis(1)).await);
+        }
     }
 
     #[tokio::test]

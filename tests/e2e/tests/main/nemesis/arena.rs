@@ -11,7 +11,7 @@ use b24sync_testkit::proxy::Proxy;
 use tokio_postgres::Client;
 
 use super::change::{Columns, ENTITIES};
-use super::plan::Plan;
+use super::plan::{Plan, Way};
 use super::witness::TABLES;
 use crate::stage::{program, with_port};
 
@@ -79,6 +79,14 @@ impl<'s> Arena<'s> {
     /// A connection of the witness's own, past the proxy.
     pub(super) async fn client(&self) -> Client {
         self.server.client(&self.database).await
+    }
+
+    /// The proxy before one or the other.
+    pub(super) fn way(&self, to: Way) -> &Proxy {
+        match to {
+            Way::Database => &self.way_to_database,
+            Way::Portal => &self.way_to_portal,
+        }
     }
 
     /// The columns of the tables.
@@ -161,7 +169,7 @@ impl Process {
         }
     }
 
-    fn has_ended(&mut self) -> bool {
+    pub(super) fn has_ended(&mut self) -> bool {
         if self.ended.is_none() {
             self.ended = self.child.try_wait().unwrap();
         }

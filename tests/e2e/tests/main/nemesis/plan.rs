@@ -6,6 +6,7 @@ use b24sync_portal_emulator::{Counts, Dialect, Entity, Fault, FaultPlan, PortalC
 
 use super::change::{Change, ENTITIES};
 use super::random::Random;
+use b24sync_testkit::proxy::Side;
 
 /// Everything that follows from a seed.
 #[derive(Debug)]
@@ -21,12 +22,34 @@ pub(super) struct Plan {
 pub(super) struct Round {
     /// Seconds that the portal's clock goes on before it: the watermark follows the clock with a distance.
     pub(super) seconds_later: u64,
+    /// Where the first process is caught, and what happens then.
+    pub(super) snag: Option<Snag>,
     /// Processes that run at the same time: milliseconds after the beginning, and arguments.
     pub(super) starts: Vec<(u64, Job)>,
     /// Misfortunes: milliseconds after the beginning, and which.
     pub(super) acts: Vec<(u64, Act)>,
     /// Milliseconds for the processes to end by themselves once all is well again; then they are killed.
     pub(super) patience: u64,
+}
+
+/// A moment of a process, found not by the clock but by what it asks for.
+#[derive(Debug)]
+pub(super) struct Snag {
+    pub(super) way: Way,
+    pub(super) side: Side,
+    /// The request with these words, after so many of them.
+    pub(super) request: &'static str,
+    pub(super) spared: usize,
+    pub(super) then: Vec<Act>,
+    /// Who takes the lease meanwhile, which runs out.
+    pub(super) overtaken_by: Option<Job>,
+}
+
+/// What a proxy stands before.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Way {
+    Database,
+    Portal,
 }
 
 /// What a process is asked to do.
@@ -98,6 +121,9 @@ impl fmt::Display for Plan {
         writeln!(f, "seed {}, {:?}, {:?}", self.seed, self.dialect, self.portal.counts)?;
         for (number, round) in self.rounds.iter().enumerate() {
             writeln!(f, "  round {number}, {} s later, patience {} ms", round.seconds_later, round.patience)?;
+            if let Some(snag) = &round.snag {
+                writeln!(f, "          {snag:?}")?;
+            }
             for (at, job) in &round.starts {
                 writeln!(f, "    {at:>5} ms: {job:?}")?;
             }
@@ -147,12 +173,13 @@ fn portal(seed: u64, random: &mut Random) -> PortalConfig {
     PortalConfig {
         seed,
         counts: Counts {
-            deals: random.between(300, 600),
+            // One answer brings up to 2,500 records; some portals need several of them.
+            deals: if random.once_in(3) { random.between(2_600, 5_600) } else { random.between(300, 600) },
             leads: random.between(30, 90),
             contacts: random.between(30, 90),
             companies: random.between(20, 60),
         },
-        user_fields: usize::try_from(random.between(6, 14)).unwrap(),
+        user_fields: small(random, 5, 10),
         odd_values: random.once_in(2),
         clock_skew_seconds: i64::try_from(random.between(0, 6)).unwrap() - 3,
         gzip: random.once_in(3),
@@ -181,6 +208,11 @@ fn round(random: &mut Random, number: u64) -> Round {
     if random.once_in(2) {
         acts.push((0, Act::Database(Wire::Delay(random.between(1, 3)))));
     }
+    if random.once_in(2) {
+        let (spared, count) = (small(random, 0, 12), small(random, 1, 3));
+        acts.push((0, Act::Database(Wire::LoseAnswers { request: "COMMIT", spared, count })));
+    }
+    let snag = (!random.once_in(3)).then(|| snag(random));
     for _ in 0..random.between(3, 8) {
         acts.push((random.between(0, 700), Act::Change(Change::of(random))));
     }
@@ -190,7 +222,37 @@ fn round(random: &mut Random, number: u64) -> Round {
     acts.sort_by_key(|(at, _)| *at);
     let patience = if random.once_in(4) { 3_000 } else { random.between(200, 900) };
     let seconds_later = *random.pick(&[0, 30, 310, 1_000, 90_000]);
-    Round { seconds_later, starts, acts, patience }
+    Round { seconds_later, snag, starts, acts, patience }
+}
+
+fn small(random: &mut Random, low: u64, high: u64) -> usize {
+    usize::try_from(random.between(low, high)).unwrap()
+}
+
+fn snag(random: &mut Random) -> Snag {
+    let way = if random.once_in(2) { Way::Database } else { Way::Portal };
+    let request = match way {
+        Way::Database => "COMMIT",
+        Way::Portal => "POST",
+    };
+    let spared = small(random, 0, 11);
+    let mut then: Vec<Act> = (0..random.between(0, 3)).map(|_| Act::Change(Change::of(random))).collect();
+    // A transaction that is not committed keeps its locks: nobody can overtake its process.
+    if random.once_in(3) {
+        let overtaken_by = Some(Job::Run(*random.pick(&SYNCS[..6])));
+        return Snag { way, side: Side::Answer, request, spared, then, overtaken_by };
+    }
+    let side = if random.once_in(2) { Side::Request } else { Side::Answer };
+    let misfortune = match random.between(0, 9) {
+        0..=4 => Act::Kill(0),
+        5 => Act::Terminate(0),
+        6 => Act::RestartServer,
+        7 => Act::TerminateBackends(1),
+        8 => Act::Database(Wire::Cut),
+        _ => Act::Portal(Wire::Cut),
+    };
+    then.push(misfortune);
+    Snag { way, side, request, spared, then, overtaken_by: None }
 }
 
 fn job(random: &mut Random) -> Job {
@@ -230,8 +292,8 @@ fn wire(random: &mut Random, requests: &'static [&'static str]) -> Wire {
         2 => Wire::Delay(random.between(5, 40)),
         _ => Wire::LoseAnswers {
             request: *random.pick(requests),
-            spared: usize::try_from(random.between(0, 6)).unwrap(),
-            count: usize::try_from(random.between(1, 3)).unwrap(),
+            spared: small(random, 0, 6),
+            count: small(random, 1, 3),
         },
     }
 }

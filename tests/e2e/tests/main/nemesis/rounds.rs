@@ -8,8 +8,14 @@ use tokio::time::sleep_until;
 
 use super::arena::{Arena, Process};
 use super::change::History;
-use super::plan::{Act, Job, Plan, Rights, Round, Wire};
+use super::plan::{Act, Job, Plan, Rights, Round, Snag, Way, Wire};
 use super::witness::Known;
+
+/// Time for a process to get where it is to be caught.
+const CAUGHT_WITHIN: Duration = Duration::from_secs(2);
+
+/// Time for a process to do its work while another one is held.
+const OVERTAKEN_WITHIN: Duration = Duration::from_secs(4);
 
 /// What is still to happen in a round.
 enum Due {
@@ -17,12 +23,6 @@ enum Due {
     Act(Act),
     Continue(usize),
     Welcome(Way),
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Way {
-    Database,
-    Portal,
 }
 
 /// One round after the other; returns what is known in the end.
@@ -44,13 +44,19 @@ pub(super) async fn carry_out(plan: &Plan, arena: &mut Arena<'_>) -> Known {
 }
 
 async fn fight(round: &Round, arena: &mut Arena<'_>, history: &mut History) -> Vec<Process> {
-    let starts = round.starts.iter().map(|(at, job)| (*at, Due::Start(job.clone())));
+    let mut processes = Vec::new();
+    let mut starts = round.starts.iter();
+    if let (Some(snag), Some((_, job))) = (&round.snag, starts.as_slice().first()) {
+        starts.next();
+        processes.push(arena.start(&arguments(job, arena.portal(), history)));
+        catch(snag, arena, &mut processes, history).await;
+    }
+    let starts = starts.map(|(at, job)| (*at, Due::Start(job.clone())));
     let acts = round.acts.iter().map(|(at, act)| (*at, Due::Act(act.clone())));
     let mut due: Vec<(u64, Due)> = starts.chain(acts).collect();
     // What comes first stands last.
     due.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     let began = tokio::time::Instant::now();
-    let mut processes = Vec::new();
     while let Some((at, next)) = due.pop() {
         sleep_until(began + Duration::from_millis(at)).await;
         let follows = match next {
@@ -79,6 +85,29 @@ async fn fight(round: &Round, arena: &mut Arena<'_>, history: &mut History) -> V
         }
     }
     processes
+}
+
+/// Waits until the first process is where it is to be caught, or ends without getting there.
+async fn catch(snag: &Snag, arena: &mut Arena<'_>, processes: &mut Vec<Process>, history: &mut History) {
+    arena.way(snag.way).hold(snag.side, snag.request, snag.spared);
+    let deadline = Instant::now() + CAUGHT_WITHIN;
+    while !arena.way(snag.way).held(Duration::from_millis(5)).await {
+        if Instant::now() > deadline || processes[0].has_ended() {
+            arena.way(snag.way).release();
+            return;
+        }
+    }
+    for act in &snag.then {
+        let undone = happen(act.clone(), arena, processes, history).await;
+        assert!(undone.is_none(), "nothing that lasts can happen at a snag");
+    }
+    if let Some(job) = &snag.overtaken_by {
+        happen(Act::ExpireLeases, arena, processes, history).await;
+        let mut other = arena.start(&arguments(job, arena.portal(), history));
+        other.ends_within(OVERTAKEN_WITHIN).await;
+        processes.push(other);
+    }
+    arena.way(snag.way).release();
 }
 
 fn arguments(job: &Job, portal: &Portal, history: &History) -> Vec<String> {
