@@ -132,9 +132,7 @@ impl<'s> Arena<'s> {
     /// Runs the program to its end, which must come.
     pub(super) async fn run(&mut self, arguments: &[&str]) -> Ended {
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let mut process = self.start(&arguments);
-        assert!(process.ends_within(PLENTY).await, "`{}` does not end although nothing is wrong", process.what);
-        process.end()
+        self.start(&arguments).ended().await
     }
 
     /// Makes everything well again.
@@ -185,6 +183,12 @@ impl Process {
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
         true
+    }
+
+    /// Waits for the end, which must come.
+    pub(super) async fn ended(mut self) -> Ended {
+        assert!(self.ends_within(PLENTY).await, "`{}` does not end although nothing is wrong", self.what);
+        self.end()
     }
 
     /// Kills it if it has not ended, and looks at what it left behind.

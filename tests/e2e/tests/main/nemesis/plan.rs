@@ -152,7 +152,7 @@ impl Plan {
         let mut random = Random::new(seed);
         let dialect = if random.once_in(3) { Dialect::Classic } else { Dialect::Item };
         let portal = portal(seed, &mut random);
-        let count = random.between(3, 4);
+        let count = if random.once_in(4) { 4 } else { 3 };
         let mut rounds: Vec<Round> = (0..count).map(|number| round(&mut random, number)).collect();
         if seed % 8 == 5 {
             let last = rounds.last_mut().unwrap();
@@ -174,7 +174,7 @@ fn portal(seed: u64, random: &mut Random) -> PortalConfig {
         seed,
         counts: Counts {
             // One answer brings up to 2,500 records; some portals need several of them.
-            deals: if random.once_in(3) { random.between(2_600, 5_600) } else { random.between(300, 600) },
+            deals: if random.once_in(6) { random.between(2_600, 3_400) } else { random.between(300, 600) },
             leads: random.between(30, 90),
             contacts: random.between(30, 90),
             companies: random.between(20, 60),

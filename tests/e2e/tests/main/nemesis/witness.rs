@@ -162,24 +162,30 @@ fn went_on(sync: &Ended) -> bool {
 }
 
 /// Syncs everything, in passes that begin now: one that goes on began before the portal stopped changing.
-async fn anew(arena: &mut Arena<'_>, how: &str) -> Ended {
-    let sync = arena.run(&["sync", "--all", how]).await.expect_success();
+async fn anew(plan: &Plan, arena: &mut Arena<'_>, how: &str) -> Ended {
+    let mut sync = arena.run(&["sync", "--all", how]).await;
+    if sync.code != Some(0) && plan.deletes_many() && sync.stderr.contains("--confirm-deletes") {
+        let run = sync.stderr.split("run ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+        arena.run(&["sync", "deal", "--confirm-deletes", &run]).await.expect_success();
+        sync = arena.run(&["sync", "--all", how]).await;
+    }
+    let sync = sync.expect_success();
     if went_on(&sync) { arena.run(&["sync", "--all", how]).await.expect_success() } else { sync }
 }
 
 /// I1: when all is well again, one incremental sync and one full one make portal and tables equal.
 pub(super) async fn nothing_differs(plan: &Plan, arena: &mut Arena<'_>, mut known: Known) -> Tally {
     arena.heal().await;
-    let incremental = anew(arena, "--incremental").await;
+    let incremental = anew(plan, arena, "--incremental").await;
     let found = differences(arena.portal(), &arena.client().await, plan.dialect).await;
     let owed: Vec<_> = found.iter().filter(|difference| known.owed_by_incremental(difference)).collect();
     assert!(owed.is_empty(), "I1, I6: the incremental sync missed {}: {:#?}", owed.len(), &owed[..owed.len().min(10)]);
-    confirm_deletions(plan, arena).await;
-    let full = anew(arena, "--full").await;
+    let full = anew(plan, arena, "--full").await;
     known.look(arena, vec![incremental, full]).await;
-    let verified = arena.run(&["verify", "--all"]).await;
+    let verify = arena.start(&["verify".to_owned(), "--all".to_owned()]);
     let client = arena.client().await;
     let found = differences(arena.portal(), &client, plan.dialect).await;
+    let verified = verify.ended().await;
     let shown = &found[..found.len().min(10)];
     assert!(found.is_empty(), "I1: {} differences: {shown:#?}\nverify: {}", found.len(), verified.stdout);
     verified.expect_success();
@@ -198,17 +204,4 @@ pub(super) async fn nothing_differs(plan: &Plan, arena: &mut Arena<'_>, mut know
     known.tally.interrupted = usize::try_from(interrupted).unwrap();
     known.tally.answers_lost = arena.way_to_database.lost() + arena.way_to_portal.lost();
     known.tally
-}
-
-/// Where an operator has to confirm deletions, one does.
-async fn confirm_deletions(plan: &Plan, arena: &mut Arena<'_>) {
-    if !plan.deletes_many() {
-        return;
-    }
-    let ended = arena.run(&["sync", "deal"]).await;
-    if ended.code != Some(0) {
-        assert!(ended.stderr.contains("--confirm-deletes"), "`{}`:\n{}", ended.what, ended.stderr);
-        let run = ended.stderr.split("run ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
-        arena.run(&["sync", "deal", "--confirm-deletes", &run]).await.expect_success();
-    }
 }
