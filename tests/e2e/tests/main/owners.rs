@@ -112,20 +112,20 @@ async fn an_owner_that_slept_beyond_its_lease_cannot_commit_after_another_comple
     let logs = "select jsonb_agg(to_jsonb(l) order by id)::text from sync_logs l";
     let progress = "select jsonb_agg(to_jsonb(p))::text from b24sync.entity_progress p";
     let runs = "select jsonb_agg(to_jsonb(r) order by run_id)::text from b24sync.runs r";
-    let state = async || {
-        let mut state = Vec::new();
+    let remembered = async || {
+        let mut texts = Vec::new();
         for sql in [logs, progress, runs] {
-            state.push(client.query_one(sql, &[]).await.unwrap().get::<_, String>(0));
+            texts.push(client.query_one(sql, &[]).await.unwrap().get::<_, String>(0));
         }
-        state
+        texts
     };
-    let before = state().await;
+    let before = remembered().await;
     signal(&owner, "-CONT");
     let woken = end(owner).await;
     assert_eq!(woken.code, Some(1), "I8: the owner that slept claims to have ended well: {}", woken.stdout);
     assert!(!woken.stderr.contains("panicked"), "{}", woken.stderr);
     assert!(woken.stderr.contains("lease"), "I9: it does not say why: {}", woken.stderr);
-    assert_eq!(state().await, before, "I8: the owner that slept changed cursor, watermark or run state");
+    assert_eq!(remembered().await, before, "I8: the owner that slept changed cursor, watermark or run state");
     assert_deals_equal(&stage, &client).await;
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Process {
     pub(super) what: String,
     words: PathBuf,
     ended: Option<ExitStatus>,
+    /// The lease that another process has taken and worked under while this one was held.
+    pub(super) overtaken: Option<String>,
 }
 
 /// What a process left behind.
@@ -46,6 +48,7 @@ pub(super) struct Ended {
     pub(super) code: Option<i32>,
     pub(super) stdout: String,
     pub(super) stderr: String,
+    pub(super) overtaken: Option<String>,
 }
 
 impl Ended {
@@ -74,6 +77,21 @@ impl<'s> Arena<'s> {
 
     pub(super) fn portal(&self) -> &Portal {
         self.portal.portal()
+    }
+
+    /// The scope of the lease that a process holds, and its token.
+    pub(super) async fn lease_of(&self, process: &Process) -> Option<(String, i64)> {
+        // Identities are `host/pid/…`; before the first migration there is no such table.
+        let sql = "select scope, token from b24sync.leases \
+                   where expires_at > clock_timestamp() and split_part(holder, '/', 2) = $1";
+        let row = self.client().await.query_opt(sql, &[&process.child.id().to_string()]).await.ok()??;
+        Some((row.get(0), row.get(1)))
+    }
+
+    /// The token of a lease.
+    pub(super) async fn token(&self, scope: &str) -> i64 {
+        let sql = "select token from b24sync.leases where scope = $1";
+        self.client().await.query_one(sql, &[&scope]).await.unwrap().get(0)
     }
 
     /// A connection of the witness's own, past the proxy.
@@ -126,7 +144,7 @@ impl<'s> Arena<'s> {
         command
             .stdout(File::create(words.with_extension("stdout")).unwrap())
             .stderr(File::create(words.with_extension("stderr")).unwrap());
-        Process { child: command.spawn().unwrap(), what, words, ended: None }
+        Process { child: command.spawn().unwrap(), what, words, ended: None, overtaken: None }
     }
 
     /// Runs the program to its end, which must come.
@@ -201,7 +219,8 @@ impl Process {
             String::from_utf8_lossy(&std::fs::read(self.words.with_extension(extension)).unwrap()).into_owned()
         };
         let (stdout, stderr) = (read("stdout"), read("stderr"));
-        Ended { what: self.what.clone(), code: status.code(), stdout, stderr }.fail_if_panicked()
+        let (what, overtaken) = (self.what.clone(), self.overtaken.take());
+        Ended { what, code: status.code(), stdout, stderr, overtaken }.fail_if_panicked()
     }
 }
 

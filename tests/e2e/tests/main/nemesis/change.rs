@@ -44,7 +44,7 @@ pub(super) enum Change {
 impl Change {
     pub(super) fn of(random: &mut Random) -> Change {
         // Most of the records are deals.
-        let entity = if random.once_in(2) { Entity::Deal } else { *random.pick(&ENTITIES) };
+        let entity = if random.once_in(2) { Entity::Deal } else { random.pick(&ENTITIES) };
         let roll = random.next();
         let count = usize::try_from(random.between(1, 12)).unwrap();
         match random.between(0, 17) {
@@ -58,12 +58,12 @@ impl Change {
             12 => Change::AddField {
                 entity,
                 number: random.between(1, 6),
-                user_type: *random.pick(&TYPES),
+                user_type: random.pick(&TYPES),
                 multiple: random.once_in(3),
                 filled: random.once_in(2),
             },
             13 => Change::RenameLabel { entity, roll },
-            14 => Change::Retype { entity, roll, user_type: *random.pick(&TYPES) },
+            14 => Change::Retype { entity, roll, user_type: random.pick(&TYPES) },
             15 => Change::MakeMultiple { entity, roll },
             16 => Change::RemoveField { entity, roll },
             _ => Change::BringFieldBack { entity },

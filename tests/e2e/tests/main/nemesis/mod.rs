@@ -12,6 +12,8 @@
 //! - `rounds`: carries a plan out.
 //! - `witness`: what must hold after each round, and in the end.
 
+#![expect(clippy::print_stdout, reason = "the plan and the words of the programs are for whoever reads the failure")]
+
 mod arena;
 mod change;
 mod plan;
@@ -36,7 +38,7 @@ const LAST_LINES: usize = 12;
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var_os(variable)?;
-    Some(text.to_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{variable} is no number")))
+    Some(text.to_str().and_then(|text| text.parse().ok()).expect("a number in NEMESIS_SEED and NEMESIS_SEEDS"))
 }
 
 /// The seeds of a lane.

@@ -214,14 +214,14 @@ fn round(random: &mut Random, number: u64) -> Round {
     }
     let snag = (!random.once_in(3)).then(|| snag(random));
     for _ in 0..random.between(3, 8) {
-        acts.push((random.between(0, 700), Act::Change(Change::of(random))));
+        acts.push((random.between(0, 500), Act::Change(Change::of(random))));
     }
     for _ in 0..random.between(1, 3) {
-        acts.push((random.between(20, 700), misfortune(random, processes)));
+        acts.push((random.between(20, 500), misfortune(random, processes)));
     }
     acts.sort_by_key(|(at, _)| *at);
-    let patience = if random.once_in(4) { 3_000 } else { random.between(200, 900) };
-    let seconds_later = *random.pick(&[0, 30, 310, 1_000, 90_000]);
+    let patience = if random.once_in(4) { 2_000 } else { random.between(150, 700) };
+    let seconds_later = random.pick(&[0, 30, 310, 1_000, 90_000]);
     Round { seconds_later, snag, starts, acts, patience }
 }
 
@@ -239,7 +239,7 @@ fn snag(random: &mut Random) -> Snag {
     let mut then: Vec<Act> = (0..random.between(0, 3)).map(|_| Act::Change(Change::of(random))).collect();
     // A transaction that is not committed keeps its locks: nobody can overtake its process.
     if random.once_in(3) {
-        let overtaken_by = Some(Job::Run(*random.pick(&SYNCS[..6])));
+        let overtaken_by = Some(Job::Run(random.pick(&SYNCS[..6])));
         return Snag { way, side: Side::Answer, request, spared, then, overtaken_by };
     }
     let side = if random.once_in(2) { Side::Request } else { Side::Answer };
@@ -257,11 +257,11 @@ fn snag(random: &mut Random) -> Snag {
 
 fn job(random: &mut Random) -> Job {
     if random.once_in(4) {
-        let entity = if random.once_in(2) { Entity::Deal } else { *random.pick(&ENTITIES) };
+        let entity = if random.once_in(2) { Entity::Deal } else { random.pick(&ENTITIES) };
         let ids = (0..random.between(1, 12)).map(|_| random.next()).collect();
         return Job::SyncByIds { entity, ids };
     }
-    Job::Run(*random.pick(&SYNCS))
+    Job::Run(random.pick(&SYNCS))
 }
 
 fn misfortune(random: &mut Random, processes: usize) -> Act {
@@ -291,7 +291,7 @@ fn wire(random: &mut Random, requests: &'static [&'static str]) -> Wire {
         1 => Wire::Refuse(random.between(30, 400)),
         2 => Wire::Delay(random.between(5, 40)),
         _ => Wire::LoseAnswers {
-            request: *random.pick(requests),
+            request: random.pick(requests),
             spared: small(random, 0, 6),
             count: small(random, 1, 3),
         },
@@ -302,7 +302,7 @@ fn faults(random: &mut Random) -> FaultPlan {
     let mut plan = FaultPlan::none();
     for _ in 0..random.between(1, 2) {
         let faults = (0..random.between(1, 3)).map(|_| fault(random)).collect();
-        let method = *random.pick(&[None, None, Some("batch"), Some("crm.deal.*"), Some("crm.item.*")]);
+        let method = random.pick(&[None, None, Some("batch"), Some("crm.deal.*"), Some("crm.item.*")]);
         let when = match random.between(0, 3) {
             0 => b24sync_portal_emulator::When::Always,
             1 => b24sync_portal_emulator::When::Next(random.between(1, 4)),
@@ -328,7 +328,7 @@ fn fault(random: &mut Random) -> Fault {
         "ERROR_METHOD_NOT_FOUND",
     ];
     match random.between(0, 15) {
-        0 => Fault::Status { status: *random.pick(&[400, 403, 404, 429, 500, 502, 503, 504]) },
+        0 => Fault::Status { status: random.pick(&[400, 403, 404, 429, 500, 502, 503, 504]) },
         1 => Fault::HtmlWith200,
         2 => Fault::TruncatedBody,
         3 => Fault::CutJson,
@@ -336,8 +336,8 @@ fn fault(random: &mut Random) -> Fault {
         5 => Fault::Delay { milliseconds: random.between(10, 300) },
         6 => Fault::ConnectionReset,
         7 => Fault::LostAfterExecution,
-        8 => Fault::error(*random.pick(&CODES)),
-        9 => Fault::BatchPartialError { code: (*random.pick(&CODES)).to_owned() },
+        8 => Fault::error(random.pick(&CODES)),
+        9 => Fault::BatchPartialError { code: random.pick(&CODES).to_owned() },
         10 => Fault::ShortPage,
         11 => Fault::WrongOrder,
         12 => Fault::IgnoredFilter,
@@ -348,7 +348,7 @@ fn fault(random: &mut Random) -> Fault {
 }
 
 fn rights(random: &mut Random) -> Rights {
-    let entity = *random.pick(&ENTITIES);
+    let entity = random.pick(&ENTITIES);
     match random.between(0, 5) {
         0 => Rights::HideAll(entity),
         1 => Rights::HideSome(entity, usize::try_from(random.between(1, 30)).unwrap()),

@@ -24,11 +24,11 @@ impl Random {
 
     /// Whether something happens that happens once in `times`.
     pub(super) fn once_in(&mut self, times: u64) -> bool {
-        self.next() % times == 0
+        self.next().is_multiple_of(times)
     }
 
-    pub(super) fn pick<'t, T>(&mut self, from: &'t [T]) -> &'t T {
-        pick(from, self.next())
+    pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        *pick(from, self.next())
     }
 }
 

@@ -102,10 +102,17 @@ async fn catch(snag: &Snag, arena: &mut Arena<'_>, processes: &mut Vec<Process>,
         assert!(undone.is_none(), "nothing that lasts can happen at a snag");
     }
     if let Some(job) = &snag.overtaken_by {
+        let lease = arena.lease_of(&processes[0]).await;
         happen(Act::ExpireLeases, arena, processes, history).await;
         let mut other = arena.start(&arguments(job, arena.portal(), history));
         other.ends_within(OVERTAKEN_WITHIN).await;
         processes.push(other);
+        // Held at the portal's answer, the first one has still to commit what it is reading.
+        if let (Way::Portal, Some((scope, token))) = (snag.way, lease)
+            && arena.token(&scope).await > token
+        {
+            processes[0].overtaken = Some(scope);
+        }
     }
     arena.way(snag.way).release();
 }
