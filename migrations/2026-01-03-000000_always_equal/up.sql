@@ -37,6 +37,9 @@ create table b24sync.portal_probes (
 -- column is ours.
 alter table b24sync.replicas add column keeps_deleted boolean not null default false;
 
+-- Which request for the lease got it: when the answer is lost, the same request asks again.
+alter table b24sync.leases add column attempt bigint;
+
 -- A run can wait for somebody to do it. How often it was begun or gone on with:
 alter table b24sync.runs add column opened integer not null default 1;
 

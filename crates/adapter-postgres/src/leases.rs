@@ -1,5 +1,6 @@
 //! Leases: one row per scope. Only the database's clock counts.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,17 +30,30 @@ fn milliseconds(ttl: Duration) -> i64 {
     i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX / 1_000_000)
 }
 
-async fn acquire(connection: &mut Connection, scope: Scope, holder: &str, ttl: Duration) -> Result<Grant, Trouble> {
+/// A number for one request, however often it is repeated.
+fn attempt() -> i64 {
+    i64::from_ne_bytes(RandomState::new().hash_one(()).to_ne_bytes())
+}
+
+async fn acquire(
+    connection: &mut Connection,
+    scope: Scope,
+    holder: &str,
+    attempt: i64,
+    ttl: Duration,
+) -> Result<Grant, Trouble> {
     loop {
-        let statement = sql("insert into b24sync.leases as l (scope, holder, token, expires_at) values (")
+        let statement = sql("insert into b24sync.leases as l (scope, holder, attempt, token, expires_at) values (")
             .bind::<Text, _>(scope.to_string())
             .text(", ")
             .bind::<Text, _>(holder)
+            .text(", ")
+            .bind::<BigInt, _>(attempt)
             .text(", 1, clock_timestamp() + ")
             .bind::<BigInt, _>(milliseconds(ttl))
-            .text(" * interval '1 millisecond') on conflict (scope) do update set holder = excluded.holder, token = l.token + 1, expires_at = clock_timestamp() + ")
+            .text(" * interval '1 millisecond') on conflict (scope) do update set holder = excluded.holder, attempt = excluded.attempt, token = l.token + 1, expires_at = clock_timestamp() + ")
             .bind::<BigInt, _>(milliseconds(ttl))
-            .text(" * interval '1 millisecond' where l.expires_at <= clock_timestamp() returning token");
+            .text(" * interval '1 millisecond' where l.expires_at <= clock_timestamp() or l.attempt = excluded.attempt returning token");
         let granted: Option<(i64,)> = connection.load_row(statement.rows::<(BigInt,)>()).await?;
         if let Some((token,)) = granted {
             return Ok(Grant::Granted(Lease { scope, token }));
@@ -59,9 +73,10 @@ async fn acquire(connection: &mut Connection, scope: Scope, holder: &str, ttl: D
 #[async_trait]
 impl LeaseStore for PgStore {
     async fn acquire(&self, scope: Scope, holder: &str, ttl: Duration) -> Result<Grant, StoreError> {
+        let attempt = attempt();
         retrying("taking a lease", || async {
             let mut connection = self.connections().lend().await?;
-            acquire(&mut connection, scope, holder, ttl).await
+            acquire(&mut connection, scope, holder, attempt, ttl).await
         })
         .await
     }

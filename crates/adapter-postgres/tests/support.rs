@@ -158,7 +158,8 @@ impl Running {
     pub(crate) async fn try_commit(&self, read: ReadToken, records: &[Record<'_>]) -> Result<Commit, StoreError> {
         let batch = batch(&self.plan.mapping, read, records);
         let last = records.iter().map(|record| record.0).max().unwrap_or_default();
-        let step = self.step(last, u64::try_from(records.len()).unwrap());
+        // Ids stand for counts: the run has processed as many records as its highest id says.
+        let step = self.step(last, u64::try_from(last).unwrap());
         self.world.store.commit(&batch, &step, &self.lease).await
     }
 

@@ -116,10 +116,10 @@ impl Pass<'_> {
         cursor: Option<Cursor>,
     ) -> Result<(), SyncError> {
         let source_start = *self.run.source_start.get_or_insert(batch.source_time.with_timezone(&Utc));
-        let processed = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        let processed = self.run.processed + u64::try_from(batch.len()).unwrap_or(u64::MAX);
         let step = Step { run: self.run.id, cursor, source_start, processed };
         let commit = self.commit(plan, batch, &step).await?;
-        self.run.processed += step.processed;
+        self.run.processed = processed;
         self.settle_contest(plan, commit.contested, source_start).await?;
         self.ports
             .observer
@@ -151,11 +151,11 @@ impl Pass<'_> {
         cursor: Option<Cursor>,
     ) -> Result<(), SyncError> {
         let source_start = *self.run.source_start.get_or_insert(source_time);
-        let processed = u64::try_from(records).unwrap_or(u64::MAX);
+        let processed = self.run.processed + u64::try_from(records).unwrap_or(u64::MAX);
         let step = Step { run: self.run.id, cursor, source_start, processed };
         let counted = self.ports.records.commit(&MappedBatch::empty(self.entity), &step, self.lease).await;
         counted.map_err(|source| self.store_failed(source))?;
-        self.run.processed += processed;
+        self.run.processed = processed;
         self.ports
             .observer
             .on(&RunEvent::Advanced { processed: self.run.processed, quarantined: self.run.quarantined });
@@ -218,7 +218,7 @@ impl Pass<'_> {
             let layout = std::sync::Arc::clone(&plan.mapping.layout);
             let batch = self.ports.source.by_ids(self.entity, &layout, &contested, &self.ports.order).await;
             let batch = batch.map_err(|source| self.source_failed(source))?;
-            let step = Step { run: self.run.id, cursor: None, source_start, processed: 0 };
+            let step = Step { run: self.run.id, cursor: None, source_start, processed: self.run.processed };
             contested = self.commit(plan, batch, &step).await?.contested;
         }
         if contested.is_empty() {

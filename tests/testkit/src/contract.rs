@@ -459,17 +459,6 @@ fn later() -> chrono::DateTime<Utc> {
     portal_time(1_000).with_timezone(&Utc)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::FakeStore;
-
-    #[tokio::test]
-    async fn the_fake_keeps_the_contract() {
-        all(|| async { (Stores::of(&Arc::new(FakeStore::default())), ()) }).await;
-    }
-}
-
 /// What a sweep compares a listing of ids with.
 pub async fn live_records_are_listed_by_range(stores: &Stores) {
     let scene = Scene::new(stores).await;
@@ -625,4 +614,15 @@ pub async fn a_probe_of_another_user_is_stale(stores: &Stores) {
     assert_eq!((kept.probe, kept.stale), (probe, false));
     stores.portals.keep_profile(&profile(2)).await.expect("the profile");
     assert!(stores.portals.probe(deal()).await.expect("the probe").expect("a probe").stale);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::FakeStore;
+
+    #[tokio::test]
+    async fn the_fake_keeps_the_contract() {
+        all(|| async { (Stores::of(&Arc::new(FakeStore::default())), ()) }).await;
+    }
 }

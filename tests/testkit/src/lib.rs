@@ -4,6 +4,7 @@
 //! - [`store`]: [`store::FakeStore`], every store port in memory.
 //! - [`source`]: [`source::FakeSource`], a portal in memory that can be told to fail.
 //! - [`observe`]: observers and instances for tests.
+//! - [`proxy`]: [`proxy::Proxy`], a way to a server that cuts, delays, refuses and loses answers.
 //! - [`contract`]: what every implementation of the store ports must do; the fake and PostgreSQL both run it.
 //!
 //! Test code: it panics where a test should fail.
@@ -18,5 +19,6 @@
 pub mod build;
 pub mod contract;
 pub mod observe;
+pub mod proxy;
 pub mod source;
 pub mod store;

@@ -355,7 +355,7 @@ impl RecordStore for FakeStore {
             row.run.cursor = row.run.cursor.max(cursor);
         }
         row.run.source_start.get_or_insert(step.source_start);
-        row.run.processed += step.processed;
+        row.run.processed = row.run.processed.max(step.processed);
         row.run.quarantined += quarantined;
         Ok(commit)
     }

@@ -25,7 +25,7 @@ use crate::store::PgStore;
 use crate::system_tables::SystemTables;
 use crate::transaction::retrying;
 
-/// Records what a step adds to its run. A step that was recorded already adds nothing: its cursor has been passed.
+/// Records where a run stands after a step. A step that was recorded already changes nothing.
 pub(crate) async fn advance(
     connection: &mut Connection,
     tables: &SystemTables,
@@ -33,11 +33,9 @@ pub(crate) async fn advance(
     lease: &Lease,
 ) -> Result<(), Trouble> {
     let cursor = step.cursor.map(b24sync_domain::progress::Cursor::get);
-    let statement = sql("update b24sync.runs as r set processed = r.processed + case when ")
-        .bind::<Nullable<BigInt>, _>(cursor)
-        .text("::bigint <= r.cursor then 0 else ")
+    let statement = sql("update b24sync.runs as r set processed = greatest(r.processed, ")
         .bind::<BigInt, _>(i64::try_from(step.processed).unwrap_or(i64::MAX))
-        .text(" end, cursor = greatest(r.cursor, ")
+        .text("), cursor = greatest(r.cursor, ")
         .bind::<Nullable<BigInt>, _>(cursor)
         .text("), source_start = coalesce(r.source_start, ")
         .bind::<Timestamptz, _>(step.source_start)

@@ -143,7 +143,7 @@ pub struct Step {
     pub cursor: Option<Cursor>,
     /// The portal's time at the run's first page.
     pub source_start: DateTime<Utc>,
-    /// Records that this step adds to the run's count.
+    /// Records that the run has processed with this step, all in all: a step that is repeated counts once.
     pub processed: u64,
 }
 

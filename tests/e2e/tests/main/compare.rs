@@ -99,8 +99,12 @@ fn same_value(stored: &str, truth: &Truth) -> bool {
     match truth {
         Truth::Text(text) => stored == text,
         Truth::Integer(number) | Truth::Decimal(number) => same_number(stored, number),
-        Truth::Boolean(value) => stored == if *value { "t" } else { "f" },
-        Truth::Instant { epoch_seconds } => stored == utc(*epoch_seconds),
+        // In a column that became a text because its field changed its type, values are written out.
+        Truth::Boolean(value) => (if *value { ["t", "true"] } else { ["f", "false"] }).contains(&stored),
+        Truth::Instant { epoch_seconds } => {
+            let time = utc(*epoch_seconds);
+            stored == time || stored == format!("{}Z", time.replace(' ', "T"))
+        }
         Truth::Date { y, m, d } => stored == format!("{y:04}-{m:02}-{d:02}"),
         Truth::Reference(id) => stored == id.to_string(),
         Truth::File(id) => serde_json::from_str::<Value>(stored).is_ok_and(|json| json == file(*id)),

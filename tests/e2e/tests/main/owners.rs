@@ -47,10 +47,13 @@ async fn i8_a_process_that_waits_for_another_takes_over_when_that_one_is_killed(
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let second = stage.command(&["sync", "deal", "--output", "json"]);
-    let second = tokio::spawn(finish(second));
-    first.kill().unwrap();
-    first.wait().unwrap();
-    let second = only(&second.await.unwrap().expect_success());
+    let (second, ()) = tokio::join!(finish(second), async {
+        // It must be waiting by now, or it would find the other one dead at once; both are right.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        first.kill().unwrap();
+        first.wait().unwrap();
+    });
+    let second = only(&second.expect_success());
     assert_eq!((second["resumed"].as_bool(), second["joined"].as_bool()), (Some(true), Some(false)));
     assert_eq!(client.query_one("select count(*) from sync_logs", &[]).await.unwrap().get::<_, i64>(0), 1);
 }

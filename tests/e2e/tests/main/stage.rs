@@ -52,6 +52,24 @@ pub(crate) async fn finish(mut command: Command) -> Finished {
     tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap().into()
 }
 
+/// What stands before and after the port in an address on this machine, and the port.
+fn around_port(url: &str) -> (&str, u16, &str) {
+    let (before, place) = url.split_once("127.0.0.1:").unwrap();
+    let (port, after) = place.split_once('/').unwrap();
+    (before, port.parse().unwrap(), after)
+}
+
+/// The same address with another port, such as that of a proxy before the server.
+pub(crate) fn with_port(url: &str, port: u16) -> String {
+    let (before, _, after) = around_port(url);
+    format!("{before}127.0.0.1:{port}/{after}")
+}
+
+/// The port of an address on this machine.
+pub(crate) fn port_of(url: &str) -> u16 {
+    around_port(url).1
+}
+
 /// A portal and a database of a test's own.
 pub(crate) struct Stage {
     pub(crate) portal: RunningPortal,
