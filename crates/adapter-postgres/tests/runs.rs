@@ -17,17 +17,17 @@ async fn expire(world: &World) {
 async fn a_run_whose_process_died_goes_on_from_its_cursor() {
     let mut running = Running::with(&[("TITLE", "string")]).await;
     running.read_and_commit(&[(1, None, &["\"a\""]), (7, None, &["\"b\""])]).await;
-    assert_eq!(running.world.rows(LOG).await, ["1|full|running|2|∅|t"]);
+    assert_eq!(running.world.rows(LOG).await, ["1|full|running|7|∅|t"]);
     expire(&running.world).await;
     assert_eq!(running.world.store.close_abandoned().await.unwrap(), 1);
     assert_eq!(running.world.store.close_abandoned().await.unwrap(), 0);
-    assert_eq!(running.world.rows(LOG).await, ["1|full|interrupted|2|its process ended without a word|f"]);
+    assert_eq!(running.world.rows(LOG).await, ["1|full|interrupted|7|its process ended without a word|f"]);
     running.lease = running.world.lease().await;
     let again = running.world.run(&running.lease).await;
     assert!(again.resumed);
-    assert_eq!((again.id, again.cursor, again.processed), (running.run.id, Cursor::after(7), 2));
+    assert_eq!((again.id, again.cursor, again.processed), (running.run.id, Cursor::after(7), 7));
     assert_eq!((again.start, again.source_start), (running.run.start, Some(at("2026-01-01T00:00:00Z"))));
-    assert_eq!(running.world.rows(LOG).await, ["1|full|running|2|∅|t"]);
+    assert_eq!(running.world.rows(LOG).await, ["1|full|running|7|∅|t"]);
 }
 
 #[tokio::test]

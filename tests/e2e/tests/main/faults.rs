@@ -6,7 +6,7 @@ use crate::compare::differences;
 use crate::stage::Stage;
 
 #[tokio::test]
-async fn a_portal_whose_every_seventh_answer_is_spoilt_is_copied_completely() {
+async fn i1_a_portal_whose_every_seventh_answer_is_spoilt_is_copied_completely() {
     let counts = Counts { deals: 4_000, leads: 1_500, contacts: 1_500, companies: 1_500 };
     let stage = Stage::new(PortalConfig { counts, user_fields: 12, ..PortalConfig::default() }).await;
     stage.portal().set_faults(FaultPlan::rotating(7));
@@ -16,7 +16,7 @@ async fn a_portal_whose_every_seventh_answer_is_spoilt_is_copied_completely() {
 }
 
 #[tokio::test]
-async fn a_dishonest_listing_fails_the_run_and_keeps_what_was_honest() {
+async fn i9_a_dishonest_listing_fails_the_run_and_keeps_what_was_honest() {
     for fault in [Fault::WrongOrder, Fault::IgnoredFilter] {
         let config = PortalConfig { counts: Counts::deals(3_000), user_fields: 3, ..PortalConfig::default() };
         let stage = Stage::new(config).await;
@@ -34,7 +34,7 @@ async fn a_dishonest_listing_fails_the_run_and_keeps_what_was_honest() {
 }
 
 #[tokio::test]
-async fn short_pages_in_the_middle_lose_no_record() {
+async fn i1_short_pages_in_the_middle_lose_no_record() {
     let config = PortalConfig { counts: Counts::deals(2_000), user_fields: 3, ..PortalConfig::default() };
     let stage = Stage::new(config).await;
     stage.portal().set_faults(FaultPlan::every(3, Fault::ShortPage));
@@ -44,7 +44,7 @@ async fn short_pages_in_the_middle_lose_no_record() {
 }
 
 #[tokio::test]
-async fn a_portal_that_limits_us_slows_the_sync_and_does_not_fail_it() {
+async fn i12_a_portal_that_limits_us_slows_the_sync_and_does_not_fail_it() {
     let config = PortalConfig { counts: Counts::deals(1_500), user_fields: 3, ..PortalConfig::default() };
     let stage = Stage::new(config).await;
     stage.portal().set_rate(Some(RateLimit { per_second: 2.0, burst: 3.0 }));
@@ -55,7 +55,7 @@ async fn a_portal_that_limits_us_slows_the_sync_and_does_not_fail_it() {
 }
 
 #[tokio::test]
-async fn a_sync_that_keeps_to_the_limits_is_never_refused() {
+async fn i12_a_sync_that_keeps_to_the_limits_is_never_refused() {
     let config = PortalConfig { counts: Counts::deals(1_500), user_fields: 3, ..PortalConfig::default() };
     let stage = Stage::new(config).await;
     stage.portal().set_rate(Some(RateLimit { per_second: 5.0, burst: 20.0 }));
@@ -66,7 +66,7 @@ async fn a_sync_that_keeps_to_the_limits_is_never_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ctrl_c_stops_cleanly_and_the_next_sync_goes_on() {
+async fn i7_ctrl_c_stops_cleanly_and_the_next_sync_goes_on() {
     let config = PortalConfig { counts: Counts::deals(10_000), user_fields: 3, ..PortalConfig::default() };
     let stage = Stage::new(config).await;
     stage.portal().set_faults(FaultPlan::always(Fault::Delay { milliseconds: 100 }));
@@ -130,7 +130,7 @@ async fn a_sync_that_waits_for_the_portals_limits_stops_when_asked_to() {
 }
 
 #[tokio::test]
-async fn a_sync_goes_on_while_records_change_under_it() {
+async fn i1_a_sync_goes_on_while_records_change_under_it() {
     let config = PortalConfig { counts: Counts::deals(5_000), user_fields: 3, ..PortalConfig::default() };
     let stage = Stage::new(config).await;
     stage.portal().set_faults(FaultPlan::always(Fault::Delay { milliseconds: 10 }));

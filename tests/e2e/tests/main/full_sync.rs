@@ -17,12 +17,12 @@ async fn synced(config: PortalConfig, api: &str, dialect: Dialect) -> Stage {
 }
 
 #[tokio::test]
-async fn every_field_of_every_record_is_in_the_tables_with_the_universal_methods() {
+async fn i11_every_field_of_every_record_is_in_the_tables_with_the_universal_methods() {
     synced(PortalConfig::default(), "item", Dialect::Item).await;
 }
 
 #[tokio::test]
-async fn every_field_of_every_record_is_in_the_tables_with_the_classic_methods() {
+async fn i11_every_field_of_every_record_is_in_the_tables_with_the_classic_methods() {
     synced(PortalConfig::default(), "classic", Dialect::Classic).await;
 }
 
@@ -90,7 +90,7 @@ async fn a_second_sync_of_an_unchanged_portal_writes_no_row_and_a_change_writes_
 }
 
 #[tokio::test]
-async fn records_that_cannot_be_stored_are_in_quarantine_and_all_others_in_the_table() {
+async fn i11_records_that_cannot_be_stored_are_in_quarantine_and_all_others_in_the_table() {
     let config = PortalConfig { poison: 4, ..PortalConfig::default() };
     let stage = synced(config, "item", Dialect::Item).await;
     let client = stage.client().await;

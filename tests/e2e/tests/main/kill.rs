@@ -7,7 +7,7 @@ use crate::stage::Stage;
 
 /// Kills the program with SIGKILL at random moments of a sync of 20,000 records; the next sync goes on from the cursor.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sync_that_was_killed_at_twenty_random_moments_goes_on_and_loses_nothing() {
+async fn i7_a_sync_that_was_killed_at_twenty_random_moments_goes_on_and_loses_nothing() {
     let config = PortalConfig { counts: Counts::deals(20_000), user_fields: 12, ..PortalConfig::default() };
     let stage = Stage::new(config).await;
     // Answers that take a while, so that the moments spread over reading, mapping and writing.
@@ -41,7 +41,7 @@ async fn a_sync_that_was_killed_at_twenty_random_moments_goes_on_and_loses_nothi
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_whose_process_was_killed_is_not_shown_as_running() {
+async fn i9_a_run_whose_process_was_killed_is_not_shown_as_running() {
     let config = PortalConfig { counts: Counts::deals(20_000), user_fields: 3, ..PortalConfig::default() };
     let stage = Stage::new(config).await;
     stage.portal().set_faults(FaultPlan::always(Fault::Delay { milliseconds: 50 }));

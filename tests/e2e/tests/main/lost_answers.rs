@@ -66,7 +66,7 @@ async fn assert_honest(client: &Client, finished: &Finished, commit: usize) {
 }
 
 #[tokio::test]
-async fn the_answer_to_any_commit_of_a_full_sync_may_be_lost() {
+async fn i9_the_answer_to_any_commit_of_a_full_sync_may_be_lost() {
     let config = PortalConfig { counts: Counts::deals(300), user_fields: 6, ..PortalConfig::default() };
     let stage = Stage::new(config).await;
     let client = stage.client().await;
@@ -81,7 +81,7 @@ async fn the_answer_to_any_commit_of_a_full_sync_may_be_lost() {
 }
 
 #[tokio::test]
-async fn the_answer_to_any_commit_of_an_incremental_sync_may_be_lost() {
+async fn i9_the_answer_to_any_commit_of_an_incremental_sync_may_be_lost() {
     let config = PortalConfig { counts: Counts::deals(300), user_fields: 6, ..PortalConfig::default() };
     let stage = Stage::new(config).await;
     stage.run(&["sync", "deal"]).await.expect_success();
@@ -95,7 +95,7 @@ async fn the_answer_to_any_commit_of_an_incremental_sync_may_be_lost() {
 }
 
 #[tokio::test]
-async fn the_answer_to_any_commit_of_a_sync_that_deletes_may_be_lost() {
+async fn i9_the_answer_to_any_commit_of_a_sync_that_deletes_may_be_lost() {
     let config = PortalConfig { counts: Counts::deals(600), user_fields: 3, ..PortalConfig::default() };
     let stage = Stage::new(config).await;
     stage.run(&["sync", "deal"]).await.expect_success();

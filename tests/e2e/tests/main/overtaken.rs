@@ -38,7 +38,7 @@ fn signal(child: &Child, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_processes_that_sync_the_same_at_the_same_time_leave_the_right_rows() {
+async fn i2_two_processes_that_sync_the_same_at_the_same_time_leave_the_right_rows() {
     let counts = Counts { deals: 900, leads: 200, contacts: 200, companies: 100 };
     let stage = Stage::new(PortalConfig { counts, user_fields: 6, ..PortalConfig::default() }).await;
     // The first round meets an empty database, the others a full one that has to follow changes.
@@ -101,7 +101,7 @@ fn big() -> PortalConfig {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_owner_that_slept_beyond_its_lease_cannot_commit_after_another_completed() {
+async fn i8_an_owner_that_slept_beyond_its_lease_cannot_commit_after_another_completed() {
     let stage = Stage::new(big()).await;
     let client = stage.client().await;
     let owner = paused_owner(&stage, &client).await;
@@ -130,7 +130,7 @@ async fn an_owner_that_slept_beyond_its_lease_cannot_commit_after_another_comple
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_owner_that_slept_beyond_its_lease_cannot_commit_while_another_works() {
+async fn i8_an_owner_that_slept_beyond_its_lease_cannot_commit_while_another_works() {
     let stage = Stage::new(big()).await;
     let client = stage.client().await;
     let owner = paused_owner(&stage, &client).await;
