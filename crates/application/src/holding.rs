@@ -27,6 +27,8 @@ where
 {
     let lease = acquire(ports, entity).await?;
     let result = tokio::select! {
+        // Work that is done stays done, whatever renewing says in the same moment.
+        biased;
         result = work(lease.clone()) => result,
         error = keep(ports, &lease) => Err(SyncError::Store { entity, source: error }),
     };
