@@ -73,12 +73,7 @@ async fn read_everything(pass: &mut Pass<'_>, confirmed: Option<RunId>) -> Resul
 /// Records that an earlier process of this run read did not bring values for columns that exist only now.
 async fn rewind_if_widened(pass: &mut Pass<'_>, plan: &SchemaPlan) -> Result<(), SyncError> {
     if pass.run.cursor > Cursor::START && (plan.create || !plan.add.is_empty()) {
-        let rewound = pass.ports.runs.rewind(pass.run.id, pass.lease).await;
-        pass.run.start = rewound.map_err(|source| pass.store_failed(source))?;
-        pass.run.cursor = Cursor::START;
-        pass.run.processed = 0;
-        pass.run.quarantined = 0;
-        pass.run.source_start = None;
+        pass.rewind().await?;
     }
     Ok(())
 }
