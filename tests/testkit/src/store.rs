@@ -84,6 +84,11 @@ impl FakeStore {
         self.state().rows.iter().filter(|((of, _), _)| *of == entity).map(|((_, id), row)| (*id, row.clone())).collect()
     }
 
+    /// Text of one cell; `None` when there is no such row, or NULL in it.
+    pub fn cell(&self, entity: EntityType, id: i64, column: &str) -> Option<String> {
+        self.state().rows.get(&(entity, id)).and_then(|row| row.get(column).cloned())
+    }
+
     /// Lets every lease run out.
     pub fn expire_leases(&self) {
         for lease in self.state().leases.values_mut() {
@@ -102,10 +107,12 @@ impl FakeStore {
     }
 
     /// Applies one record as another process would that read it under this token.
-    pub fn apply_as_another(&self, plan: &SchemaPlan, read: ReadToken, sample: crate::build::Sample<'_>) {
+    pub fn apply_as_another(&self, plan: &SchemaPlan, read: ReadToken, sample: crate::build::Sample<'_>) -> Commit {
         let mut state = self.state();
         let batch = crate::build::mapped(plan, read, &[sample]);
-        state.apply(&batch.rows, &mut Commit::default());
+        let mut commit = Commit::default();
+        state.apply(&batch.rows, &mut commit);
+        commit
     }
 
     /// The watermark of an entity.
@@ -145,6 +152,10 @@ impl State {
     }
 
     fn stand(&mut self, run: &Run, watermark: DateTime<Utc>) {
+        // The records that events named say nothing of the others.
+        if run.kind == RunKind::Webhook {
+            return;
+        }
         let highest = self.items.keys().filter(|(of, _)| *of == run.entity).map(|(_, id)| *id).max().unwrap_or(0);
         let start = run.source_start.unwrap_or(watermark);
         let standing = self.standings.entry(run.entity).or_insert(FakeStanding {
@@ -412,6 +423,14 @@ impl RunLog for FakeStore {
         let mut state = self.state();
         state.fence(lease)?;
         let row = state.run(run)?;
+        match row.status {
+            RunStatus::Running => {}
+            // The answer to an earlier attempt was lost.
+            RunStatus::Completed | RunStatus::CompletedWithQuarantine => return Ok(row.status),
+            RunStatus::Failed | RunStatus::Cancelled | RunStatus::Interrupted => {
+                return Err(StoreError::LeaseLost { scope: lease.scope.to_string() });
+            }
+        }
         row.status = if row.run.quarantined == 0 { RunStatus::Completed } else { RunStatus::CompletedWithQuarantine };
         let run = row.run.clone();
         let status = row.status;
@@ -423,6 +442,10 @@ impl RunLog for FakeStore {
         let mut state = self.state();
         state.fence(lease)?;
         let row = state.run(run)?;
+        if row.status != RunStatus::Running {
+            // It has ended already: the answer to an earlier attempt was lost.
+            return Ok(());
+        }
         row.status = ending.status;
         row.error.clone_from(&ending.error);
         Ok(())
