@@ -44,6 +44,8 @@ struct HeldLease {
 #[derive(Debug, Clone)]
 struct RunRow {
     run: Run,
+    /// By the store's clock.
+    started: DateTime<Utc>,
     status: RunStatus,
     error: Option<String>,
 }
@@ -59,6 +61,7 @@ struct FakeStanding {
 #[derive(Default)]
 struct State {
     sequence: i64,
+    clock: DateTime<Utc>,
     tables: HashMap<EntityType, KnownTable>,
     rows: BTreeMap<(EntityType, i64), FakeRow>,
     items: HashMap<(EntityType, i64), ItemState>,
@@ -87,6 +90,11 @@ impl FakeStore {
     /// Text of one cell; `None` when there is no such row, or NULL in it.
     pub fn cell(&self, entity: EntityType, id: i64, column: &str) -> Option<String> {
         self.state().rows.get(&(entity, id)).and_then(|row| row.get(column).cloned())
+    }
+
+    /// Sets the store's clock; only differences of its times are used.
+    pub fn set_clock(&self, now: DateTime<Utc>) {
+        self.state().clock = now;
     }
 
     /// Lets every lease run out.
@@ -151,24 +159,27 @@ impl State {
         read > stored.read && (read > stored.write || (!stored.deleted && not_back))
     }
 
-    fn stand(&mut self, run: &Run, watermark: DateTime<Utc>) {
+    fn stand(&mut self, run: &Run, started: DateTime<Utc>, watermark: DateTime<Utc>) {
         // The records that events named say nothing of the others.
         if run.kind == RunKind::Webhook {
             return;
         }
-        let highest = self.items.keys().filter(|(of, _)| *of == run.entity).map(|(_, id)| *id).max().unwrap_or(0);
-        let start = run.source_start.unwrap_or(watermark);
+        // Of live records only: a tombstone may be of an id that the portal has yet to give out.
+        let live = self.items.iter().filter(|((of, _), item)| *of == run.entity && !item.deleted);
+        let highest = live.map(|((_, id), _)| *id).max().unwrap_or(0);
+        // The portal's time now, or later: when the ids that are known now were known at the latest.
+        let known_at = run.source_start.unwrap_or(watermark) + (self.clock - started);
         let standing = self.standings.entry(run.entity).or_insert(FakeStanding {
             watermark,
             floor: highest,
-            next_floor: (highest, start),
+            next_floor: (highest, known_at),
         });
         if run.kind == RunKind::Incremental {
             standing.watermark = standing.watermark.max(watermark);
         }
         if standing.next_floor.1 <= watermark {
             standing.floor = standing.next_floor.0;
-            standing.next_floor = (highest, start);
+            standing.next_floor = (highest, known_at);
         }
     }
 
@@ -395,7 +406,8 @@ impl RunLog for FakeStore {
             quarantined: 0,
             resumed: false,
         };
-        state.runs.push(RunRow { run: run.clone(), status: RunStatus::Running, error: None });
+        let started = state.clock;
+        state.runs.push(RunRow { run: run.clone(), started, status: RunStatus::Running, error: None });
         Ok(run)
     }
 
@@ -433,8 +445,8 @@ impl RunLog for FakeStore {
         }
         row.status = if row.run.quarantined == 0 { RunStatus::Completed } else { RunStatus::CompletedWithQuarantine };
         let run = row.run.clone();
-        let status = row.status;
-        state.stand(&run, watermark.0);
+        let (status, started) = (row.status, row.started);
+        state.stand(&run, started, watermark.0);
         Ok(status)
     }
 
