@@ -70,7 +70,7 @@ async fn random_phase(world: &Arc<World>) {
     people::settle(world);
     let events = async {
         if world.events {
-            people::follow_events(Arc::clone(world), end).await;
+            tokio::join!(people::follow_events(Arc::clone(world), end), people::follow_events(Arc::clone(world), end));
         }
     };
     tokio::join!(

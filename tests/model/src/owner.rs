@@ -134,7 +134,8 @@ impl Owner {
             _ => {
                 let highest = self.world.portal(|portal| portal.last_id()).max(1);
                 let count = self.world.chance.between(1..=4);
-                Task::ByIds((0..count).map(|_| self.world.chance.between(1..=highest + 1)).collect())
+                // Ids that the portal has yet to give out are among them.
+                Task::ByIds((0..count).map(|_| self.world.chance.between(1..=highest + 3)).collect())
             }
         }
     }

@@ -6,6 +6,8 @@ use b24sync_domain::progress::{Cursor, Window};
 use b24sync_testkit::build::portal_time;
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::chance::Chance;
+
 /// How far a watermark stays behind a pass's start (CORRECTNESS 4.3). On purpose not the core's own constant.
 pub const OVERLAP: TimeDelta = TimeDelta::seconds(300);
 
@@ -197,6 +199,17 @@ impl Portal {
             entry.locked = true;
         }
         self.late.push((due, change));
+    }
+
+    /// The worst moment: a pass has just had its first look, and a change becomes visible that began an overlap ago, in
+    /// the very second that the pass's watermark will have. Returns the record.
+    pub fn surprise(&mut self, chance: &Chance) -> Option<i64> {
+        let second = self.second() - OVERLAP.num_seconds();
+        let untouched = |entry: &Entry| entry.exists && !entry.locked && self.before(entry.visible_at, second);
+        let ids: Vec<i64> = self.records.iter().filter(|(_, entry)| untouched(entry)).map(|(id, _)| *id).collect();
+        let id = chance.pick(&ids)?;
+        self.apply(Change::Write(id, second));
+        Some(id)
     }
 
     /// The first full pass is complete, and the watermark stands at this second. What it did not see of records that

@@ -163,6 +163,10 @@ impl CrmSource for ModelSource {
         let (since, cursor) = query.changed;
         let changed = self.page(read, Window::ModifiedSince(since), cursor);
         let changed = Listing { exhausted: changed.is_empty(), found: changed };
+        if self.world.chance.one_in(self.world.weather().surprises) {
+            let id = self.world.portal(|portal| portal.surprise(&self.world.chance));
+            self.note(|| format!("record {id:?} changes right after the first look"));
+        }
         self.world.chance.wait(1..=300).await;
         let created = self.page(read, Window::Everything, query.created);
         let created = Listing { exhausted: created.is_empty(), found: created };

@@ -30,10 +30,12 @@ pub struct Weather {
     pub stops: u32,
     /// A page has fewer records than it could have.
     pub short_pages: u32,
+    /// A change becomes visible at the worst moment, see [`Portal::surprise`].
+    pub surprises: u32,
 }
 
 impl Weather {
-    fn of(chance: &Chance) -> Weather {
+    fn of(chance: &Chance, events: bool) -> Weather {
         let maybe = |n: u32| if chance.one_in(2) { n } else { 0 };
         Weather {
             fails: maybe(25),
@@ -43,6 +45,7 @@ impl Weather {
             pauses: maybe(5),
             stops: maybe(8),
             short_pages: maybe(3),
+            surprises: if events { 0 } else { 4 },
         }
     }
 }
@@ -82,7 +85,7 @@ impl World {
             start: Instant::now(),
             portal: Mutex::new(Portal::new(chance.between(0..=3_600_000), events)),
             audit: Mutex::new(Audit::new(traced)),
-            weather: Mutex::new(Weather::of(&chance)),
+            weather: Mutex::new(Weather::of(&chance, events)),
             lease_until: Mutex::default(),
             gone: Mutex::default(),
             chance,
