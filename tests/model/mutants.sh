@@ -12,9 +12,10 @@ export CARGO_TARGET_DIR="$PWD/target/mutants" CARGO_INCREMENTAL=1 RUST_BACKTRACE
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 
-# One place for all copies, so that only what a patch touches is built again.
+# One place for all copies, so that only what a patch touches is built again. The files are new as of now: what an earlier
+# call of this script built from another copy is not taken for theirs.
 copy() {
-  git ls-files -z --cached --others --exclude-standard | tar -c --null -T - | tar -x -C "$tree" --no-same-owner
+  git ls-files -z --cached --others --exclude-standard | tar -c --null -T - | tar -x -m -C "$tree" --no-same-owner
 }
 
 try() {

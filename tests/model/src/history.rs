@@ -90,6 +90,10 @@ async fn quiet_phase(world: &Arc<World>) -> Result<(), String> {
     world.portal(Portal::show_all);
     world.audit(|audit| audit.note("", || "all is quiet now".to_owned()));
     let owner = Owner::new(world, "Z");
+    if world.chance.one_in(4) {
+        // A full pass has to come to its end without the help of an incremental one.
+        anew(&owner, &Task::Full).await?;
+    }
     anew(&owner, &Task::Incremental).await?;
     check_promise(world)?;
     anew(&owner, &Task::Full).await?;

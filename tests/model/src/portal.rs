@@ -212,6 +212,13 @@ impl Portal {
         Some(id)
     }
 
+    /// Deletes this record, if it can be deleted now.
+    pub fn lose(&mut self, id: i64) {
+        if self.removable().contains(&id) {
+            self.apply(Change::Delete(id));
+        }
+    }
+
     /// The first full pass is complete, and the watermark stands at this second. What it did not see of records that
     /// show an older time is not promised to an incremental pass: the floor for new records begins at the highest id
     /// that is known now, not at one known an overlap ago, so that a transaction that made a lower id visible after the

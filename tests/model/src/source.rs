@@ -206,6 +206,10 @@ impl CrmSource for ModelSource {
     ) -> Result<Evidence, SourceError> {
         let read = draw(order).await?;
         self.send("evidence").await?;
+        if self.world.chance.one_in(self.world.weather().surprises) {
+            self.world.portal(|portal| portal.lose(control.get()));
+            self.note(|| format!("the control record {control} is deleted right before the look"));
+        }
         let evidence = self.world.portal(|portal| {
             let readable = |id: &RecordId| portal.read(id.get()).is_some();
             let missing = |id: &RecordId| portal.not_found(id.get());
