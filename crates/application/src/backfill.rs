@@ -87,12 +87,7 @@ async fn begin_with_these_fields(pass: &mut Pass<'_>, plan: &SchemaPlan) -> Resu
     let pending = drift::pending(pass).await?;
     let uncovered = pending.iter().any(|change| change.covered_by != Some(pass.run.id));
     if pass.run.cursor > Cursor::START && (plan.create || uncovered) {
-        let rewound = pass.ports.runs.rewind(pass.run.id, pass.lease).await;
-        pass.run.start = rewound.map_err(|source| pass.store_failed(source))?;
-        pass.run.cursor = Cursor::START;
-        pass.run.processed = 0;
-        pass.run.quarantined = 0;
-        pass.run.source_start = None;
+        pass.rewind().await?;
     }
     if uncovered {
         let covered = pass.ports.drift.cover(pass.run.id, pass.lease).await;

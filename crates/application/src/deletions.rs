@@ -107,11 +107,16 @@ async fn question(
     proven: &mut Proven,
 ) -> Result<(), SyncError> {
     let nothing_visible = SyncError::NothingVisible { entity: pass.entity, count: asked.len() };
-    let Some(control) = control else { return Err(nothing_visible) };
+    let Some(control) = control else {
+        pass.rewind().await?;
+        return Err(nothing_visible);
+    };
     let evidence = pass.ports.source.evidence(pass.entity, asked, control, &pass.ports.order).await;
     let evidence = evidence.map_err(|source| pass.source_failed(source))?;
     if !evidence.control_found {
-        // Type or rights are gone: "not found" means nothing now.
+        // Type or rights are gone: "not found" means nothing now. Or that one record is gone by now, and no other would
+        // ever be chosen while this run goes on: it begins again.
+        pass.rewind().await?;
         return Err(nothing_visible);
     }
     if !evidence.denied.is_empty() {

@@ -36,6 +36,8 @@ where
 {
     let entity = lease.scope.0;
     let result = tokio::select! {
+        // Work that is done stays done, whatever renewing says in the same moment.
+        biased;
         result = work(lease.clone()) => result,
         error = keep(ports, &lease) => Err(SyncError::Store { entity, source: error }),
     };

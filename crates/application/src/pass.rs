@@ -108,6 +108,17 @@ impl Pass<'_> {
         self.ports.observer.on(&RunEvent::Started { run: self.run.clone(), expected });
     }
 
+    /// Takes the run back to its start: what it has read so far counts for nothing.
+    pub(crate) async fn rewind(&mut self) -> Result<(), SyncError> {
+        let rewound = self.ports.runs.rewind(self.run.id, self.lease).await;
+        self.run.start = rewound.map_err(|source| self.store_failed(source))?;
+        self.run.cursor = Cursor::START;
+        self.run.processed = 0;
+        self.run.quarantined = 0;
+        self.run.source_start = None;
+        Ok(())
+    }
+
     /// Commits a batch; the run's cursor moves to `cursor` with it.
     pub(crate) async fn store(
         &mut self,

@@ -148,6 +148,7 @@ where
         the_first_watermark_stays
         an_incremental_run_moves_the_watermark_and_only_forward
         the_floor_for_new_records_stays_one_overlap_behind
+        a_tombstone_does_not_raise_the_floor
         what_a_run_did_not_see_is_unseen
         a_buried_record_stays_buried_until_a_later_read
         a_record_that_was_stored_after_the_evidence_was_asked_for_is_not_buried
@@ -410,6 +411,18 @@ pub async fn the_floor_for_new_records_stays_one_overlap_behind(stores: &Stores)
         run = stores.runs.open(deal(), RunKind::Incremental, &scene.lease).await.expect("a run");
     }
     assert_eq!(floors, [10, 10, 10, 10, 10, 40]);
+}
+
+/// Somebody asked for an id that the portal has yet to give out: the record that gets it must not lie below the floor.
+pub async fn a_tombstone_does_not_raise_the_floor(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let batch = mapped(&scene.plan, stores.token().await, &[Sample { id: 10, modified: 1, values: &[] }]);
+    stores.records.commit(&batch, &scene.step(Some(10), 1), &scene.lease).await.expect("the commit");
+    let evidence = stores.token().await;
+    stores.deletions.bury(deal(), &[id(1_000)], evidence, &scene.lease).await.expect("an answer");
+    stores.runs.complete(scene.run.id, Watermark(later()), &scene.lease).await.expect("completed");
+    let standing = stores.runs.standing(deal()).await.expect("an answer").expect("a standing");
+    assert_eq!(standing.floor, Cursor::after(10));
 }
 
 /// I4: only what no read of the run has shown comes into question.

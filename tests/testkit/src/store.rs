@@ -48,6 +48,8 @@ struct HeldLease {
 #[derive(Debug, Clone)]
 struct RunRow {
     run: Run,
+    /// By the store's clock.
+    started: DateTime<Utc>,
     status: RunStatus,
     error: Option<String>,
 }
@@ -63,6 +65,7 @@ struct FakeStanding {
 #[derive(Default)]
 struct State {
     sequence: i64,
+    clock: DateTime<Utc>,
     tables: HashMap<EntityType, KnownTable>,
     rows: BTreeMap<(EntityType, i64), FakeRow>,
     items: HashMap<(EntityType, i64), ItemState>,
@@ -93,6 +96,16 @@ impl FakeStore {
         self.state().rows.iter().filter(|((of, _), _)| *of == entity).map(|((_, id), row)| (*id, row.clone())).collect()
     }
 
+    /// Text of one cell; `None` when there is no such row, or NULL in it.
+    pub fn cell(&self, entity: EntityType, id: i64, column: &str) -> Option<String> {
+        self.state().rows.get(&(entity, id)).and_then(|row| row.get(column).cloned())
+    }
+
+    /// Sets the store's clock; only differences of its times are used.
+    pub fn set_clock(&self, now: DateTime<Utc>) {
+        self.state().clock = now;
+    }
+
     /// Lets every lease run out.
     pub fn expire_leases(&self) {
         for lease in self.state().leases.values_mut() {
@@ -111,10 +124,12 @@ impl FakeStore {
     }
 
     /// Applies one record as another process would that read it under this token.
-    pub fn apply_as_another(&self, plan: &SchemaPlan, read: ReadToken, sample: crate::build::Sample<'_>) {
+    pub fn apply_as_another(&self, plan: &SchemaPlan, read: ReadToken, sample: crate::build::Sample<'_>) -> Commit {
         let mut state = self.state();
         let batch = crate::build::mapped(plan, read, &[sample]);
-        state.apply(&batch.rows, &mut Commit::default());
+        let mut commit = Commit::default();
+        state.apply(&batch.rows, &mut commit);
+        commit
     }
 
     /// The watermark of an entity.
@@ -175,7 +190,8 @@ impl State {
             quarantined: 0,
             resumed: false,
         };
-        self.runs.push(RunRow { run: run.clone(), status, error: None });
+        let started = self.clock;
+        self.runs.push(RunRow { run: run.clone(), started, status, error: None });
         run
     }
 
@@ -208,20 +224,27 @@ impl State {
         read > stored.read && (read > stored.write || (!stored.deleted && not_back))
     }
 
-    fn stand(&mut self, run: &Run, watermark: DateTime<Utc>) {
-        let highest = self.items.keys().filter(|(of, _)| *of == run.entity).map(|(_, id)| *id).max().unwrap_or(0);
-        let start = run.source_start.unwrap_or(watermark);
+    fn stand(&mut self, run: &Run, started: DateTime<Utc>, watermark: DateTime<Utc>) {
+        // Records that events named, or ids without content, say nothing of the others.
+        if !run.kind.is_resumable() {
+            return;
+        }
+        // Of live records only: a tombstone may be of an id that the portal has yet to give out.
+        let live = self.items.iter().filter(|((of, _), item)| *of == run.entity && !item.deleted);
+        let highest = live.map(|((_, id), _)| *id).max().unwrap_or(0);
+        // The portal's time now, or later: when the ids that are known now were known at the latest.
+        let known_at = run.source_start.unwrap_or(watermark) + (self.clock - started);
         let standing = self.standings.entry(run.entity).or_insert(FakeStanding {
             watermark,
             floor: highest,
-            next_floor: (highest, start),
+            next_floor: (highest, known_at),
         });
         if run.kind == RunKind::Incremental {
             standing.watermark = standing.watermark.max(watermark);
         }
         if standing.next_floor.1 <= watermark {
             standing.floor = standing.next_floor.0;
-            standing.next_floor = (highest, start);
+            standing.next_floor = (highest, known_at);
         }
     }
 
@@ -554,20 +577,29 @@ impl RunLog for FakeStore {
             }
         }
         if let Some(position) = state.unfinished(entity, kind) {
+            let (started, begun) = (state.clock, ReadToken(state.draw()));
             let row = &mut state.runs[position];
             row.status = RunStatus::Running;
             row.error = None;
+            if !row.run.resumed {
+                // It only waited so far: what was read meanwhile was not read by it.
+                row.started = started;
+                row.run.start = begun;
+            }
             let run = row.run.clone();
             // The next process that goes on with it resumes it.
             row.run.resumed = true;
             state.serve_others(&run);
             return Ok(run);
         }
+        let (started, begun) = (state.clock, ReadToken(state.draw()));
         if let Some(row) = state.runs.iter_mut().rev().find(|row| {
             row.run.entity == entity && row.status == RunStatus::Queued && !row.run.resumed && kind.serves(row.run.kind)
         }) {
             row.status = RunStatus::Running;
             row.run.kind = kind;
+            row.run.start = begun;
+            row.started = started;
             let run = row.run.clone();
             row.run.resumed = true;
             return Ok(run);
@@ -603,15 +635,21 @@ impl RunLog for FakeStore {
         let mut state = self.state();
         state.fence(lease)?;
         let row = state.run(run)?;
+        match row.status {
+            RunStatus::Running => {}
+            // The answer to an earlier attempt was lost.
+            RunStatus::Completed | RunStatus::CompletedWithQuarantine => return Ok(row.status),
+            RunStatus::Queued | RunStatus::Failed | RunStatus::Cancelled | RunStatus::Interrupted => {
+                return Err(StoreError::LeaseLost { scope: lease.scope.to_string() });
+            }
+        }
         row.status = if row.run.quarantined == 0 { RunStatus::Completed } else { RunStatus::CompletedWithQuarantine };
         let run = row.run.clone();
-        let status = row.status;
+        let (status, started) = (row.status, row.started);
         if run.kind == RunKind::Full {
             state.pending.retain(|_, pending| pending.covered_by != Some(run.id));
         }
-        if matches!(run.kind, RunKind::Full | RunKind::Incremental) {
-            state.stand(&run, watermark.0);
-        }
+        state.stand(&run, started, watermark.0);
         Ok(status)
     }
 
@@ -619,6 +657,10 @@ impl RunLog for FakeStore {
         let mut state = self.state();
         state.fence(lease)?;
         let row = state.run(run)?;
+        if row.status != RunStatus::Running {
+            // It has ended already: the answer to an earlier attempt was lost.
+            return Ok(());
+        }
         row.status = ending.status;
         row.error.clone_from(&ending.error);
         Ok(())

@@ -72,7 +72,9 @@ fn inconsistent(error: &b24sync_domain::run::UnknownWord, column: &'static str) 
 
 /// A full pass sets the watermark only where there is none (CORRECTNESS 4.2); an incremental one moves it forward. The
 /// floor for new records follows the highest known id one overlap behind: what is known now becomes the floor once a
-/// watermark has passed the time at which this pass began.
+/// watermark has passed the portal's time of now. That is at most its time at the run's first page and what has gone by
+/// since the run began: a run may have lasted for hours, and its first page says nothing of ids that came later.
+/// Tombstones do not count: somebody may have asked for an id that the portal has yet to give out.
 async fn stand(
     connection: &mut Connection,
     entity: EntityType,
@@ -86,7 +88,7 @@ async fn stand(
     }
     let statement = sql("insert into b24sync.entity_progress as p (entity, watermark, floor_id, next_floor_id, next_floor_at) select r.entity, ")
         .bind::<Timestamptz, _>(watermark.0)
-        .text(", k.highest, k.highest, coalesce(r.source_start, clock_timestamp()) from b24sync.runs r, lateral (select coalesce(max(i.item_id), 0) as highest from b24sync.item_state i where i.entity = r.entity) k where r.run_id = ")
+        .text(", k.highest, k.highest, coalesce(r.source_start + (clock_timestamp() - r.started_at), clock_timestamp()) from b24sync.runs r, lateral (select coalesce(max(i.item_id), 0) as highest from b24sync.item_state i where i.entity = r.entity and i.deleted_at is null) k where r.run_id = ")
         .bind::<BigInt, _>(run.0)
         .text(" and r.entity = ")
         .bind::<SmallInt, _>(entity.type_id())

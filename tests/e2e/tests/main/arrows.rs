@@ -50,6 +50,7 @@ fn crates_depend_on_each_other_as_the_architecture_says() {
             ],
         ),
         ("b24sync-testkit", &["b24sync-domain"]),
+        ("b24sync-model", &["b24sync-application", "b24sync-domain", "b24sync-testkit"]),
         ("b24sync-pg-harness", &["b24sync-embedded-postgres"]),
         ("b24sync-portal-emulator", &[]),
         ("b24sync-e2e", &["b24sync"]),
