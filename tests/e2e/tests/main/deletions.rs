@@ -1,6 +1,6 @@
 //! I4, I5: deletions arrive, and restored records come back. What a portal that lies costs is in `lies`.
 
-use b24sync_portal_emulator::{Counts, Dialect, Entity, Fault, FaultPlan, PortalConfig, Truth};
+use b24sync_portal_emulator::{Counts, Dialect, Entity, PortalConfig, Truth};
 
 use crate::compare::{differences, entity_differences};
 use crate::stage::{Finished, Stage, finish};
