@@ -750,7 +750,13 @@ impl StatusStore for FakeStore {
         Ok(EntityType::all()
             .map(|entity| EntityOverview {
                 entity,
-                settings: EntitySettings { entity, enabled: true, sync_interval_minutes: 30, webhook_enabled: true },
+                settings: EntitySettings {
+                    entity,
+                    enabled: true,
+                    sync_interval_minutes: 30,
+                    webhook_enabled: true,
+                    last_sync_at: None,
+                },
                 rows: state.tables.get(&entity).and_then(|_| i64::try_from(count(entity)).ok()),
                 quarantined: i64::try_from(state.quarantine.keys().filter(|(of, _)| *of == entity).count())
                     .unwrap_or(i64::MAX),
