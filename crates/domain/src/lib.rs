@@ -5,6 +5,7 @@
 //! - [`mapping`]: field → column, value → cell, wanted table against existing table.
 //! - [`progress`], [`run`], [`lease`], [`settings`]: where a sync stands and who may move it.
 //! - [`portal`]: who the portal is and how it understands what it is asked.
+//! - [`schedule`]: when the next sync of each entity is due.
 //! - [`reconcile`]: what may be concluded from records that a listing did not show.
 //! - [`access`]: roles, identities, and why a token was refused.
 //! - [`ports`]: traits that adapters implement.
@@ -26,4 +27,5 @@ pub mod progress;
 pub mod reconcile;
 pub mod record;
 pub mod run;
+pub mod schedule;
 pub mod settings;
