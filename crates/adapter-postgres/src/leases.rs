@@ -121,6 +121,19 @@ impl LeaseStore for PgStore {
         .await
     }
 
+    async fn holder(&self, scope: Scope) -> Result<Option<HeldBy>, StoreError> {
+        retrying("looking who has a lease", || async {
+            let mut connection = self.connections().lend().await?;
+            let statement =
+                sql("select holder, expires_at from b24sync.leases where expires_at > clock_timestamp() and scope = ")
+                    .bind::<Text, _>(scope.to_string())
+                    .rows::<(Text, Timestamptz)>();
+            let row: Option<(String, DateTime<Utc>)> = connection.load_row(statement).await?;
+            Ok(row.map(|(holder, expires_at)| HeldBy { holder, expires_at }))
+        })
+        .await
+    }
+
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         retrying("giving a lease back", || async {
             let mut connection = self.connections().lend().await?;

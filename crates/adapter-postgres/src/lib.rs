@@ -1,7 +1,8 @@
 //! Keeps the replica and the control tables in PostgreSQL.
 //!
 //! [`PgStore`] implements the storing ports of the domain: `RecordStore`, `DeletionStore`,
-//! `DriftStore`, `SchemaStore`, `ReadOrder`, `RunLog`, `LeaseStore`, `PortalStore` and `StatusStore`. [`migrate()`] makes what it needs. Everything works behind a transaction pooler: no session state, no
+//! `DriftStore`, `SchemaStore`, `ReadOrder`, `RunLog`, `RunBoard`,
+//! `SettingsStore`, `LeaseStore`, `PortalStore` and `StatusStore`. [`migrate()`] makes what it needs. Everything works behind a transaction pooler: no session state, no
 //! temporary tables, every name qualified.
 //!
 //! - Control tables live in the schema `b24sync` and come from `/migrations`; simple questions to them are written in
@@ -23,6 +24,7 @@ mod portal;
 mod records;
 mod runs;
 mod schema;
+mod settings;
 mod sql;
 mod status;
 mod store;

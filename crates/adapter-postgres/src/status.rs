@@ -7,10 +7,9 @@ use b24sync_domain::mapping::rows::{ContentHash, Rejection};
 use b24sync_domain::ports::{EntityOverview, Quarantined, StatusStore};
 use b24sync_domain::progress::Cursor;
 use b24sync_domain::reconcile::Fingerprint;
-use b24sync_domain::settings::EntitySettings;
 use chrono::{DateTime, Utc};
 use diesel::dsl::count_star;
-use diesel::sql_types::{BigInt, Bool, Integer, Text};
+use diesel::sql_types::{BigInt, Text};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl};
 use diesel_async::RunQueryDsl as _;
 
@@ -91,24 +90,12 @@ async fn overview(connection: &mut Connection, store: &PgStore, entity: EntityTy
         .optional()?;
     Ok(EntityOverview {
         entity,
-        settings: settings(connection, store, entity).await?,
+        settings: crate::settings::of_entity(connection, store, entity).await?,
         rows: rows(connection, store, entity).await?,
         quarantined,
         last_run: last_run(connection, store, entity).await?,
         watermark: watermark.flatten(),
     })
-}
-
-async fn settings(connection: &mut Connection, store: &PgStore, entity: EntityType) -> Result<EntitySettings, Trouble> {
-    let statement = sql("select coalesce(enabled, true), coalesce(sync_interval_minutes, 30)::integer, coalesce(webhook_enabled, true) from ")
-        .table(store.tables().config())
-        .text(" where entity_type = ")
-        .bind::<Text, _>(entity.key())
-        .rows::<(Bool, Integer, Bool)>();
-    let row: Option<(bool, i32, bool)> = connection.load_row(statement).await?;
-    // A row that somebody deleted means what a new one would say.
-    let (enabled, sync_interval_minutes, webhook_enabled) = row.unwrap_or((true, 30, true));
-    Ok(EntitySettings { entity, enabled, sync_interval_minutes, webhook_enabled })
 }
 
 /// An estimate would be wrong just when somebody looks closely, so the rows are counted.

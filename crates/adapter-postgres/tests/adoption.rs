@@ -180,6 +180,7 @@ async fn migrations_go_back_down() {
     migrate(&url(&database), &MigrateOptions::default()).await.unwrap();
     let sql = database.client().await;
     for down in [
+        include_str!("../../../migrations/2026-01-04-000000_service/down.sql"),
         include_str!("../../../migrations/2026-01-03-000000_always_equal/down.sql"),
         include_str!("../../../migrations/2026-01-02-000000_new_record_floor/down.sql"),
         include_str!("../../../migrations/2026-01-01-000000_control_schema/down.sql"),

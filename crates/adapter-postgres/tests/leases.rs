@@ -13,7 +13,7 @@ use crate::support::*;
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn scope() -> Scope {
-    Scope(deal())
+    Scope::Sync(deal())
 }
 
 async fn held(world: &World, holder: &str) -> HeldBy {

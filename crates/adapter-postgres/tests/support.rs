@@ -71,7 +71,7 @@ impl World {
     }
 
     pub(crate) async fn lease(&self) -> Lease {
-        let grant = self.store.acquire(Scope(deal()), "test", Duration::from_secs(60)).await.unwrap();
+        let grant = self.store.acquire(Scope::Sync(deal()), "test", Duration::from_secs(60)).await.unwrap();
         let Grant::Granted(lease) = grant else { panic!("the lease is taken: {grant:?}") };
         lease
     }

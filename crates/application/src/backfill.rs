@@ -41,7 +41,7 @@ pub async fn backfill(
     stop: &CancellationToken,
 ) -> Result<RunSummary, SyncError> {
     under_lease(ports, entity, |lease| async move {
-        under(Frame { ports, lease: &lease, timestamps, stop }, confirmed).await
+        under(Frame { ports, entity, lease: &lease, timestamps, stop }, confirmed).await
     })
     .await
 }
@@ -59,7 +59,7 @@ async fn read_everything(pass: &mut Pass<'_>, confirmed: Option<RunId>) -> Resul
         tracing::debug!(entity = %pass.entity, error = %Chain(&error), "the portal does not say how many records there are");
         None
     });
-    pass.announce(expected);
+    pass.announce(expected).await;
     // Dropping the reader's set, for whatever reason, ends the reader.
     let (mut batches, _reader) = start_reader(pass, &plan);
     let mut complete = false;
@@ -90,7 +90,7 @@ async fn begin_with_these_fields(pass: &mut Pass<'_>, plan: &SchemaPlan) -> Resu
         pass.rewind().await?;
     }
     if uncovered {
-        let covered = pass.ports.drift.cover(pass.run.id, pass.lease).await;
+        let covered = pass.ports.drift.cover(pass.entity, pass.run.id, pass.lease).await;
         covered.map_err(|source| pass.store_failed(source))?;
     }
     Ok(())

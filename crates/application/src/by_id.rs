@@ -33,11 +33,9 @@ pub async fn sync_by_ids(
     timestamps: TimestampStyle,
     stop: &CancellationToken,
 ) -> Result<RunSummary, SyncError> {
-    under_lease(
-        ports,
-        entity,
-        |lease| async move { under(Frame { ports, lease: &lease, timestamps, stop }, ids).await },
-    )
+    under_lease(ports, entity, |lease| async move {
+        under(Frame { ports, entity, lease: &lease, timestamps, stop }, ids).await
+    })
     .await
 }
 
@@ -49,7 +47,7 @@ pub(crate) async fn under(frame: Frame<'_>, ids: &[RecordId]) -> Result<RunSumma
 
 async fn read_named(pass: &mut Pass<'_>, ids: &[RecordId]) -> Result<Reading, SyncError> {
     let mut plan = schema::ensure(pass.ports, pass.entity, pass.timestamps).await?;
-    pass.announce(u64::try_from(ids.len()).ok());
+    pass.announce(u64::try_from(ids.len()).ok()).await;
     for part in ids.chunks(IDS_AT_ONCE) {
         if pass.stop.is_cancelled() {
             return Ok(Reading::Stopped);

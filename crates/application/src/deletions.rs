@@ -73,6 +73,7 @@ pub(crate) async fn reconcile(
     mut candidates: Candidates,
     confirmed: Option<RunId>,
 ) -> Result<Reading, SyncError> {
+    pass.step("deletions", None).await;
     let mut proven = Proven::new();
     let mut believable = None;
     loop {

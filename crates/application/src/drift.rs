@@ -35,6 +35,7 @@ pub(crate) async fn fill(pass: &mut Pass<'_>, plan: &mut SchemaPlan) -> Result<R
     let Some(mut cursor) = new.iter().map(|pending| pending.cursor).min() else { return Ok(Reading::Complete) };
     let fields: Vec<FieldName> = new.iter().map(|pending| pending.change.field.clone()).collect();
     tracing::info!(entity = %pass.entity, columns = fields.len(), "reading the values of {} new fields", fields.len());
+    pass.step("new fields", None).await;
     let wanted: HashSet<FieldName> = fields.iter().cloned().collect();
     loop {
         if pass.stop.is_cancelled() {

@@ -26,15 +26,19 @@ where
     W: Future<Output = Result<T, SyncError>>,
 {
     let lease = acquire(ports, entity).await?;
-    hold(ports, lease, work).await
+    hold(ports, entity, lease, work).await
 }
 
 /// Does `work` under a lease that [`acquire`] got.
-pub(crate) async fn hold<T, W>(ports: &Ports, lease: Lease, work: impl FnOnce(Lease) -> W) -> Result<T, SyncError>
+pub(crate) async fn hold<T, W>(
+    ports: &Ports,
+    entity: EntityType,
+    lease: Lease,
+    work: impl FnOnce(Lease) -> W,
+) -> Result<T, SyncError>
 where
     W: Future<Output = Result<T, SyncError>>,
 {
-    let entity = lease.scope.0;
     let result = tokio::select! {
         // Work that is done stays done, whatever renewing says in the same moment.
         biased;
@@ -49,7 +53,7 @@ where
 
 /// Takes the entity's lease, from a process that is certainly gone if need be.
 pub(crate) async fn acquire(ports: &Ports, entity: EntityType) -> Result<Lease, SyncError> {
-    let scope = Scope(entity);
+    let scope = Scope::Sync(entity);
     let store = |source| SyncError::Store { entity, source };
     let me = ports.instances.me();
     let held = match ports.leases.acquire(scope, &me, LEASE_TTL).await.map_err(store)? {

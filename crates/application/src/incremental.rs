@@ -36,13 +36,17 @@ pub async fn incremental(
     timestamps: TimestampStyle,
     stop: &CancellationToken,
 ) -> Result<RunSummary, SyncError> {
-    under_lease(ports, entity, |lease| async move { under(Frame { ports, lease: &lease, timestamps, stop }).await })
-        .await
+    under_lease(
+        ports,
+        entity,
+        |lease| async move { under(Frame { ports, entity, lease: &lease, timestamps, stop }).await },
+    )
+    .await
 }
 
 /// The same under a lease that is held already.
 pub(crate) async fn under(frame: Frame<'_>) -> Result<RunSummary, SyncError> {
-    let (ports, entity) = (frame.ports, frame.lease.scope.0);
+    let (ports, entity) = (frame.ports, frame.entity);
     let standing = ports.runs.standing(entity).await.map_err(|source| SyncError::Store { entity, source })?;
     let Some(standing) = standing else { return Box::pin(backfill::under(frame, None)).await };
     portal::claim(ports, entity).await?;
@@ -60,7 +64,7 @@ pub(crate) async fn under(frame: Frame<'_>) -> Result<RunSummary, SyncError> {
 
 async fn read_news(pass: &mut Pass<'_>, standing: Standing, style: BoundStyle) -> Result<Reading, SyncError> {
     let mut plan = schema::ensure(pass.ports, pass.entity, pass.timestamps).await?;
-    pass.announce(None);
+    pass.announce(None).await;
     let since = TimeBound { at: standing.watermark.0, style };
     let query = NewsQuery {
         entity: pass.entity,
@@ -75,6 +79,7 @@ async fn read_news(pass: &mut Pass<'_>, standing: Standing, style: BoundStyle) -
     if changed == Reading::Stopped {
         return Ok(changed);
     }
+    pass.step("new records", None).await;
     let created = follow(pass, &mut plan, Window::Everything, news.created, Progress::NotKept).await?;
     if created == Reading::Stopped {
         return Ok(created);

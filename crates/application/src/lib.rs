@@ -11,6 +11,7 @@
 //! - [`start`]: start one of these, or join the one that is on.
 //! - [`portal`]: whose replica this is.
 //! - [`status`]: answers about the replica.
+//! - [`service`]: the running service: scheduler, workers, control.
 //! - [`verify`]: portal against replica, read-only.
 //!
 //! May use the domain and tokio; knows no HTTP and no SQL.
@@ -25,6 +26,7 @@ mod pass;
 pub mod portal;
 pub mod ports;
 pub mod schema;
+pub mod service;
 pub mod start;
 pub mod status;
 pub mod sweep;

@@ -11,7 +11,7 @@ use b24sync_domain::mapping::schema::SchemaPlan;
 use b24sync_domain::ports::{Commit, RunEvent, Step};
 use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::record::{ReadToken, RecordBatch};
-use b24sync_domain::run::{Ending, Run, RunKind, RunStatus, RunSummary};
+use b24sync_domain::run::{Ending, Run, RunId, RunKind, RunStatus, RunSummary};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,9 @@ pub const OVERLAP: TimeDelta = TimeDelta::seconds(300);
 
 /// How often records whose reads overlapped with somebody else's are read again before the run gives up.
 const CONTEST_ROUNDS: usize = 5;
+
+/// How often a run looks whether somebody asked it to stop.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a run that is to stop may finish what it is at.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -54,7 +57,8 @@ pub(crate) enum Reading {
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
     pub(crate) ports: &'a Ports,
-    /// Under which the sync works; its scope is the entity.
+    pub(crate) entity: EntityType,
+    /// The entity's.
     pub(crate) lease: &'a Lease,
     pub(crate) timestamps: TimestampStyle,
     pub(crate) stop: &'a CancellationToken,
@@ -66,16 +70,16 @@ pub(crate) async fn run(
     kind: RunKind,
     read: impl AsyncFnOnce(&mut Pass<'_>) -> Result<Reading, SyncError>,
 ) -> Result<RunSummary, SyncError> {
-    let Frame { ports, lease, timestamps, stop } = frame;
-    let entity = lease.scope.0;
+    let Frame { ports, entity, lease, timestamps, stop } = frame;
     portal::claim(ports, entity).await?;
     let run = ports.runs.open(entity, kind, lease).await.map_err(|source| SyncError::Store { entity, source })?;
+    let (id, stop) = (run.id, &stop.child_token());
     let mut pass = Pass { ports, entity, lease, stop, run, timestamps, written: 0, deleted: 0 };
     let reading = tokio::select! {
         biased;
         reading = read(&mut pass) => reading,
         // A call that waits for the portal's limits may wait for minutes.
-        () = stopped_for_long(stop) => Ok(Reading::Stopped),
+        () = async { tokio::join!(stop_when_asked_to(ports, id, stop), stopped_for_long(stop)); } => Ok(Reading::Stopped),
     };
     let ended = match reading {
         Ok(Reading::Complete) => pass.complete().await,
@@ -86,6 +90,21 @@ pub(crate) async fn run(
         pass.fail(error).await;
     }
     ended
+}
+
+/// Stops the run when somebody asks for that in the store.
+async fn stop_when_asked_to(ports: &Ports, run: RunId, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        // A store that does not answer now is met by the run itself.
+        if ports.board.is_cancelled(run).await.unwrap_or_default() {
+            tracing::info!(run.id = %run, "somebody asked the sync to stop");
+            stop.cancel();
+        }
+    }
 }
 
 /// Ready some time after the run was asked to stop. What is dropped then was not committed, and is read again.
@@ -103,8 +122,16 @@ impl Pass<'_> {
         SyncError::Source { entity: self.entity, source }
     }
 
+    /// Tells whoever watches what the run is at; nothing depends on it.
+    pub(crate) async fn step(&self, step: &'static str, expected: Option<u64>) {
+        if let Err(error) = self.ports.board.note(self.run.id, step, expected).await {
+            tracing::debug!(run.id = %self.run.id, error = %Chain(&error), "could not note what the run is at");
+        }
+    }
+
     /// Tells whoever watches that reading begins.
-    pub(crate) fn announce(&self, expected: Option<u64>) {
+    pub(crate) async fn announce(&self, expected: Option<u64>) {
+        self.step("reading", expected).await;
         self.ports.observer.on(&RunEvent::Started { run: self.run.clone(), expected });
     }
 

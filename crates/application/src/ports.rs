@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use b24sync_domain::ports::{
-    CrmSource, DeletionStore, DriftStore, Instances, LeaseStore, PortalStore, ReadOrder, RecordStore, RunLog,
+    CrmSource, DeletionStore, DriftStore, Instances, LeaseStore, PortalStore, ReadOrder, RecordStore, RunBoard, RunLog,
     RunObserver, StatusStore,
 };
 
@@ -24,6 +24,8 @@ pub struct Ports {
     pub portals: Arc<dyn PortalStore>,
     /// The run log.
     pub runs: Arc<dyn RunLog>,
+    /// What is told of runs, and asked of them.
+    pub board: Arc<dyn RunBoard>,
     /// Leases.
     pub leases: Arc<dyn LeaseStore>,
     /// Who this process is, and who is gone.

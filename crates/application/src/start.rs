@@ -66,7 +66,7 @@ pub async fn sync(
                     Some(run) => Ok(Outcome::Joined(run)),
                     None => Ok(Outcome::Ran(run(ports, &lease, wish, stop).await?)),
                 };
-                return hold(ports, lease, work).await;
+                return hold(ports, wish.entity, lease, work).await;
             }
             Err(SyncError::AlreadyRunning { holder, .. }) => holder,
             Err(error) => return Err(error),
@@ -84,6 +84,24 @@ pub async fn sync(
     }
 }
 
+/// Does what was wished for, here and now. `None` when another process has brought it to its end meanwhile.
+///
+/// # Errors
+/// [`SyncError::AlreadyRunning`] when another process is at it; those of the sync.
+pub async fn now(ports: &Ports, wish: Wish<'_>, stop: &CancellationToken) -> Result<Option<Outcome>, SyncError> {
+    let lease = acquire(ports, wish.entity).await?;
+    let work = async |lease| {
+        let store = |source| SyncError::Store { entity: wish.entity, source };
+        // Queued when it was looked at; somebody may have done it or taken it back since.
+        let waiting = ports.board.waiting().await.map_err(store)?;
+        if !waiting.contains(&(wish.entity, wish.kind)) {
+            return Ok(None);
+        }
+        Ok(Some(Outcome::Ran(run(ports, &lease, wish, stop).await?)))
+    };
+    hold(ports, wish.entity, lease, work).await
+}
+
 /// Puts the wish where other processes see it. Named records are nobody else's wish.
 async fn request(ports: &Ports, wish: Wish<'_>) -> Result<Option<RunId>, SyncError> {
     if wish.kind == RunKind::Webhook {
@@ -95,7 +113,7 @@ async fn request(ports: &Ports, wish: Wish<'_>) -> Result<Option<RunId>, SyncErr
 }
 
 async fn run(ports: &Ports, lease: &Lease, wish: Wish<'_>, stop: &CancellationToken) -> Result<RunSummary, SyncError> {
-    let frame = Frame { ports, lease, timestamps: wish.timestamps, stop };
+    let frame = Frame { ports, entity: wish.entity, lease, timestamps: wish.timestamps, stop };
     match wish.kind {
         RunKind::Incremental => incremental::under(frame).await,
         RunKind::Sweep => sweep::under(frame).await,

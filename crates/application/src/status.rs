@@ -5,12 +5,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
-use b24sync_domain::lease::{Grant, Scope};
-use b24sync_domain::ports::{EntityOverview, Health, HealthQuery, LoggedRun, PortalOverview, Quarantined, StatusQuery};
-use b24sync_domain::run::RunStatus;
+use b24sync_domain::lease::Scope;
+use b24sync_domain::ports::{
+    EntityOverview, Health, HealthQuery, Instances, LeaseStore, LoggedRun, PortalOverview, Quarantined, StatusQuery,
+};
 
 use crate::holding::LEASE_TTL;
 use crate::ports::StatusPorts;
+use crate::service::ServicePorts;
 
 /// How long the database may take to answer before it counts as gone.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -28,40 +30,31 @@ impl StatusService {
     }
 }
 
-impl StatusService {
-    /// Frees leases under which a run is marked as running although its process is certainly gone: they need not run
-    /// out first.
-    async fn free_leases_of_the_gone(&self, overview: &[EntityOverview]) -> Result<(), StoreError> {
-        let running = |entity: &&EntityOverview| {
-            entity.last_run.as_ref().is_some_and(|run| run.status == RunStatus::Running.as_str())
-        };
-        let me = self.ports.instances.me();
-        for entity in overview.iter().filter(running) {
-            let scope = Scope(entity.entity);
-            let lease = match self.ports.leases.acquire(scope, &me, LEASE_TTL).await? {
-                Grant::Granted(lease) => Some(lease),
-                Grant::Held(held) if self.ports.instances.is_gone(&held.holder) => {
-                    self.ports.leases.take_over(scope, &me, &held, LEASE_TTL).await?
-                }
-                Grant::Held(_) => None,
-            };
-            if let Some(lease) = lease {
-                self.ports.leases.release(&lease).await?;
-            }
+/// Frees leases under which a run is marked as running although its process is certainly gone: they need not run out
+/// first.
+pub(crate) async fn free_leases_of_the_gone(ports: &ServicePorts) -> Result<(), StoreError> {
+    free(ports.leases.as_ref(), ports.instances.as_ref()).await
+}
+
+async fn free(leases: &dyn LeaseStore, instances: &dyn Instances) -> Result<(), StoreError> {
+    let me = instances.me();
+    for scope in EntityType::all().map(Scope::Sync) {
+        let Some(held) = leases.holder(scope).await? else { continue };
+        if instances.is_gone(&held.holder)
+            && let Some(lease) = leases.take_over(scope, &me, &held, LEASE_TTL).await?
+        {
+            leases.release(&lease).await?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 #[async_trait]
 impl StatusQuery for StatusService {
     async fn overview(&self) -> Result<Vec<EntityOverview>, StoreError> {
-        let mut overview = self.ports.status.overview().await?;
-        self.free_leases_of_the_gone(&overview).await?;
-        if self.ports.runs.close_abandoned().await? > 0 {
-            overview = self.ports.status.overview().await?;
-        }
-        Ok(overview)
+        free(self.ports.leases.as_ref(), self.ports.instances.as_ref()).await?;
+        self.ports.runs.close_abandoned().await?;
+        self.ports.status.overview().await
     }
 
     async fn recent_runs(&self, limit: u32) -> Result<Vec<LoggedRun>, StoreError> {

@@ -31,8 +31,12 @@ pub async fn sweep(
     timestamps: TimestampStyle,
     stop: &CancellationToken,
 ) -> Result<RunSummary, SyncError> {
-    under_lease(ports, entity, |lease| async move { under(Frame { ports, lease: &lease, timestamps, stop }).await })
-        .await
+    under_lease(
+        ports,
+        entity,
+        |lease| async move { under(Frame { ports, entity, lease: &lease, timestamps, stop }).await },
+    )
+    .await
 }
 
 /// The same under a lease that is held already.
@@ -43,7 +47,7 @@ pub(crate) async fn under(frame: Frame<'_>) -> Result<RunSummary, SyncError> {
 
 async fn compare_ids(pass: &mut Pass<'_>) -> Result<Reading, SyncError> {
     let mut plan = schema::ensure(pass.ports, pass.entity, pass.timestamps).await?;
-    pass.announce(None);
+    pass.announce(None).await;
     let nothing = plan.mapping.narrowed(&HashSet::new());
     let mut unlisted = Vec::new();
     let mut control = None;

@@ -69,8 +69,16 @@ pub enum Command {
     /// Shows records that could not be stored, and why; reads them again.
     #[command(after_help = "Examples:\n  b24sync quarantine list deal\n  b24sync quarantine retry --all")]
     Quarantine(QuarantineArgs),
-    /// Runs the service until it is told to stop; answers GET /health.
-    #[command(after_help = "Example:\n  b24sync serve --port 8080")]
+    /// Shows what was done, newest first.
+    #[command(after_help = "Examples:\n  b24sync history\n  b24sync history deal --status failed --limit 5")]
+    History(HistoryArgs),
+    /// Shows and changes the schedule of each entity; a running service follows within seconds.
+    #[command(
+        after_help = "Examples:\n  b24sync config list\n  b24sync config set deal --interval-minutes 15\n  b24sync config apply settings.yaml --dry-run"
+    )]
+    Config(ConfigArgs),
+    /// Runs the service until it is told to stop: syncs on schedule, and answers GET /health.
+    #[command(after_help = "Examples:\n  b24sync serve --port 8080\n  b24sync serve --role worker")]
     Serve(ServeArgs),
     /// Prints a completion script for a shell.
     #[command(after_help = "Example:\n  b24sync completions bash > /etc/bash_completion.d/b24sync")]
@@ -297,9 +305,107 @@ pub enum QuarantineCommand {
     },
 }
 
+/// Arguments of `history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Only this entity.
+    pub entity: Option<String>,
+    /// Only this status: queued, running, completed, `completed_with_quarantine`, failed, cancelled, interrupted.
+    #[arg(long)]
+    pub status: Option<String>,
+    /// Only this type: full, incremental, sweep, webhook.
+    #[arg(long = "type")]
+    pub kind: Option<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+    /// Database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// Arguments of `config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What can be done about the schedule.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Lists the settings of every entity.
+    #[command(after_help = "Example:\n  b24sync config list")]
+    List {
+        /// Database.
+        #[command(flatten)]
+        database: Box<DatabaseArgs>,
+    },
+    /// Changes settings of one entity.
+    #[command(after_help = "Example:\n  b24sync config set lead --enabled false")]
+    Set {
+        /// Which entity: company, contact, lead, deal.
+        entity: String,
+        /// Whether it is synced on schedule.
+        #[arg(long)]
+        enabled: Option<bool>,
+        /// Minutes between incremental syncs, 5 to 1440.
+        #[arg(long)]
+        interval_minutes: Option<i32>,
+        /// Whether events of the portal are applied.
+        #[arg(long)]
+        webhook_enabled: Option<bool>,
+        /// Database.
+        #[command(flatten)]
+        database: Box<DatabaseArgs>,
+    },
+    /// Prints the settings as YAML, for `apply`.
+    #[command(after_help = "Example:\n  b24sync config export > settings.yaml")]
+    Export {
+        /// Database.
+        #[command(flatten)]
+        database: Box<DatabaseArgs>,
+    },
+    /// Brings the settings to those of a file.
+    #[command(after_help = "Example:\n  b24sync config apply settings.yaml --dry-run")]
+    Apply {
+        /// YAML file as `export` prints it; - reads standard input.
+        file: String,
+        /// Print the differences, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Database.
+        #[command(flatten)]
+        database: Box<DatabaseArgs>,
+    },
+}
+
+/// What an instance does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Everything.
+    All,
+    /// Answers requests only; other instances do the syncs.
+    Api,
+    /// Does syncs, and answers health checks.
+    Worker,
+}
+
+/// How the service works. Every value may also come from the environment.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServiceConfigArgs {
+    /// Hours between full syncs of each entity [default: 24].
+    #[arg(long, env = "SYNC_RECONCILE_INTERVAL_HOURS", help_heading = "Service")]
+    pub reconcile_interval_hours: Option<String>,
+}
+
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
+    /// What this instance does.
+    #[arg(long, value_enum, default_value_t = Role::All)]
+    pub role: Role,
     /// Address to listen on.
     #[arg(long, env = "HOST", default_value = "0.0.0.0")]
     pub host: String,
@@ -309,9 +415,15 @@ pub struct ServeArgs {
     /// Do not create or update the service's own tables first.
     #[arg(long)]
     pub no_migrate: bool,
+    /// Service.
+    #[command(flatten)]
+    pub service: ServiceConfigArgs,
     /// Database.
     #[command(flatten)]
     pub database: DatabaseArgs,
+    /// Portal.
+    #[command(flatten)]
+    pub portal: PortalArgs,
 }
 
 /// Arguments of `completions`.

@@ -58,7 +58,9 @@ async fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
         Command::Status(args) => commands::status::run(args, output).await,
         Command::Schema(args) => Box::pin(commands::schema::run(args, output)).await,
         Command::Quarantine(args) => Box::pin(commands::quarantine::run(args, output)).await,
-        Command::Serve(args) => commands::serve::run(args, output).await,
+        Command::History(args) => Box::pin(commands::history::run(args, output)).await,
+        Command::Config(args) => Box::pin(commands::config::run(args, output)).await,
+        Command::Serve(args) => Box::pin(commands::serve::run(args, output)).await,
         Command::Completions(args) => commands::completions::run(&args),
     }
 }

@@ -60,6 +60,14 @@ impl ProgressDisplay {
     }
 }
 
+/// Shows nothing: a service's runs are in its log.
+#[derive(Debug)]
+pub struct Quiet;
+
+impl RunObserver for Quiet {
+    fn on(&self, _event: &RunEvent) {}
+}
+
 impl RunObserver for ProgressDisplay {
     fn on(&self, event: &RunEvent) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,12 +3,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::settings::DeleteMode;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::cli::{DatabaseArgs, PortalArgs};
+use crate::cli::{DatabaseArgs, PortalArgs, ServiceConfigArgs};
 use crate::failure::Failure;
 
 /// Loads a `.env` file of this directory or one above it; what the environment has already goes before it.
@@ -176,6 +177,27 @@ pub enum CrmApi {
     Item,
     /// `crm.deal.*` and its like.
     Classic,
+}
+
+/// How the service works.
+#[derive(Debug, Clone)]
+pub struct ServiceSettings {
+    /// Time between full syncs of each entity.
+    pub reconcile: Duration,
+}
+
+impl ServiceSettings {
+    /// Checks flags and environment.
+    pub fn new(args: &ServiceConfigArgs, problems: &mut Problems) -> ServiceSettings {
+        let hours: u32 = problems.parsed(
+            "SYNC_RECONCILE_INTERVAL_HOURS",
+            args.reconcile_interval_hours.as_deref(),
+            24,
+            "a number from 1 to 8760; example: SYNC_RECONCILE_INTERVAL_HOURS=24",
+            |text| text.parse().ok().filter(|hours| (1..=8_760).contains(hours)),
+        );
+        ServiceSettings { reconcile: Duration::from_secs(u64::from(hours) * 3_600) }
+    }
 }
 
 /// How the portal is read.

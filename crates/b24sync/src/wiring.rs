@@ -11,6 +11,8 @@ use b24sync_adapter_postgres::{
 };
 use b24sync_application::Ports;
 use b24sync_application::ports::StatusPorts;
+use b24sync_application::service::ServicePorts;
+use b24sync_application::service::control::ControlService;
 use b24sync_application::status::StatusService;
 use b24sync_domain::error::{Chain, StoreError};
 use b24sync_domain::ports::{CrmSource, HealthQuery, PortalPacer, RunObserver, SchemaStore, StatusStore};
@@ -68,6 +70,12 @@ pub fn built(source: Option<Arc<dyn CrmSource>>) -> Result<Arc<dyn CrmSource>, F
         .ok_or_else(|| Failure::usage("the portal's settings could not be used".to_owned(), "check BITRIX_WEBHOOK_URL"))
 }
 
+/// Time between full syncs, where nobody says otherwise.
+const RECONCILE: Duration = Duration::from_secs(24 * 3_600);
+
+/// Minutes between incremental syncs of an entity that has no settings of its own.
+const DEFAULT_INTERVAL_MINUTES: i32 = 30;
+
 /// The database, and the private server below it if there is one.
 pub struct Database {
     store: PgStore,
@@ -109,10 +117,27 @@ impl Database {
             drift: Arc::new(self.store.clone()),
             portals: Arc::new(self.store.clone()),
             runs: Arc::new(self.store.clone()),
+            board: Arc::new(self.store.clone()),
             leases: Arc::new(self.store.clone()),
             instances: Arc::new(ThisProcess::new()),
             observer,
         }
+    }
+
+    /// Ports for the scheduler and the workers.
+    pub fn service_ports(&self) -> ServicePorts {
+        ServicePorts {
+            runs: Arc::new(self.store.clone()),
+            board: Arc::new(self.store.clone()),
+            settings: Arc::new(self.store.clone()),
+            leases: Arc::new(self.store.clone()),
+            instances: Arc::new(ThisProcess::new()),
+        }
+    }
+
+    /// Starts, stops and watches syncs; settings and history.
+    pub fn control(&self) -> ControlService {
+        ControlService::new(self.service_ports(), RECONCILE, DEFAULT_INTERVAL_MINUTES)
     }
 
     /// Answers about the replica.

@@ -4,13 +4,21 @@ use chrono::{DateTime, Utc};
 
 use crate::entity::EntityType;
 
-/// What a lease is about: one entity's cursor.
+/// What a lease is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Scope(pub EntityType);
+pub enum Scope {
+    /// One entity's cursor.
+    Sync(EntityType),
+    /// Deciding which syncs are due.
+    Scheduler,
+}
 
 impl std::fmt::Display for Scope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "sync:{}", self.0)
+        match self {
+            Scope::Sync(entity) => write!(f, "sync:{entity}"),
+            Scope::Scheduler => f.write_str("scheduler"),
+        }
     }
 }
 

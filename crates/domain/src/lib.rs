@@ -5,7 +5,9 @@
 //! - [`mapping`]: field → column, value → cell, wanted table against existing table.
 //! - [`progress`], [`run`], [`lease`], [`settings`]: where a sync stands and who may move it.
 //! - [`portal`]: who the portal is and how it understands what it is asked.
+//! - [`schedule`]: when the next sync of each entity is due.
 //! - [`reconcile`]: what may be concluded from records that a listing did not show.
+//! - [`access`]: roles, identities, and why a token was refused.
 //! - [`ports`]: traits that adapters implement.
 //! - [`error`]: how ports fail, and what the caller should do about it.
 //!
@@ -13,6 +15,7 @@
 //! To add a value type, add a [`field::FieldKind`], its column type in [`mapping::column`] and its
 //! conversion in [`mapping::value`]; the compiler finds the rest.
 
+pub mod access;
 pub mod entity;
 pub mod error;
 pub mod field;
@@ -24,4 +27,5 @@ pub mod progress;
 pub mod reconcile;
 pub mod record;
 pub mod run;
+pub mod schedule;
 pub mod settings;

@@ -82,6 +82,17 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
+    /// Every status.
+    pub const ALL: [RunStatus; 7] = [
+        RunStatus::Queued,
+        RunStatus::Running,
+        RunStatus::Completed,
+        RunStatus::CompletedWithQuarantine,
+        RunStatus::Failed,
+        RunStatus::Cancelled,
+        RunStatus::Interrupted,
+    ];
+
     /// Whether it did all that it was to do, but perhaps for records in quarantine.
     pub fn has_ended_well(self) -> bool {
         matches!(self, RunStatus::Completed | RunStatus::CompletedWithQuarantine)
@@ -123,18 +134,7 @@ impl FromStr for RunStatus {
     type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        [
-            RunStatus::Queued,
-            RunStatus::Running,
-            RunStatus::Completed,
-            RunStatus::CompletedWithQuarantine,
-            RunStatus::Failed,
-            RunStatus::Cancelled,
-            RunStatus::Interrupted,
-        ]
-        .into_iter()
-        .find(|status| status.as_str() == word)
-        .ok_or_else(|| UnknownWord(word.to_owned()))
+        RunStatus::ALL.into_iter().find(|status| status.as_str() == word).ok_or_else(|| UnknownWord(word.to_owned()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What an operator may set for each entity.
 
+use chrono::{DateTime, Utc};
+
 use crate::entity::EntityType;
 
 /// What becomes of the row of a record that is proven to be deleted in the portal (`DELETE_MODE`).
@@ -23,4 +25,45 @@ pub struct EntitySettings {
     pub sync_interval_minutes: i32,
     /// Whether events of the portal are applied.
     pub webhook_enabled: bool,
+    /// When its last sync ended.
+    pub last_sync_at: Option<DateTime<Utc>>,
+}
+
+/// Minutes between scheduled syncs, the bounds of what may be set.
+pub const INTERVAL_MINUTES: std::ops::RangeInclusive<i32> = 5..=1440;
+
+/// What is to be changed of an entity's settings; `None` leaves it as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsChange {
+    /// Whose settings.
+    pub entity: EntityType,
+    /// Whether scheduled syncs run.
+    pub enabled: Option<bool>,
+    /// Minutes between scheduled syncs, within [`INTERVAL_MINUTES`].
+    pub sync_interval_minutes: Option<i32>,
+    /// Whether events of the portal are applied.
+    pub webhook_enabled: Option<bool>,
+}
+
+impl SettingsChange {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.enabled.is_none() && self.sync_interval_minutes.is_none() && self.webhook_enabled.is_none()
+    }
+
+    /// What is wrong with it, in words for whoever asked for it.
+    ///
+    /// # Errors
+    /// When the interval is out of bounds, or nothing is to be changed.
+    pub fn check(&self) -> Result<(), String> {
+        if self.is_empty() {
+            return Err("nothing to change: give enabled, sync_interval_minutes or webhook_enabled".to_owned());
+        }
+        match self.sync_interval_minutes {
+            Some(minutes) if !INTERVAL_MINUTES.contains(&minutes) => {
+                Err(format!("sync_interval_minutes is {minutes}, but must be from 5 to 1440"))
+            }
+            _ => Ok(()),
+        }
+    }
 }

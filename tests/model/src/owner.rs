@@ -110,6 +110,7 @@ impl Owner {
             drift: Arc::<ModelStore>::clone(&store),
             portals: Arc::<ModelStore>::clone(&store),
             runs: Arc::<ModelStore>::clone(&store),
+            board: Arc::<ModelStore>::clone(&store),
             leases: store,
             instances: Arc::<Identity>::clone(&identity),
             observer: identity,

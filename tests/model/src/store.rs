@@ -14,15 +14,16 @@ use b24sync_domain::mapping::rows::MappedBatch;
 use b24sync_domain::mapping::schema::{KnownTable, PendingChange, SchemaPlan};
 use b24sync_domain::portal::{EntityProbe, KeptProbe, KnownPortal, PortalProfile};
 use b24sync_domain::ports::{
-    Claim, Commit, DeletionStore, DriftStore, LeaseStore, LoggedRun, PortalStore, ReadOrder, RecordStore, Requested,
-    RunLog, Standing, Step,
+    Cancelled, Claim, Commit, DeletionStore, DriftStore, History, HistoryFilter, LeaseStore, LoggedRun, PortalStore,
+    ReadOrder, RecordStore, Requested, RunBoard, RunLog, RunningSync, Standing, Step,
 };
 use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::record::ReadToken;
 use b24sync_domain::run::{Ending, Run, RunId, RunKind, RunStatus};
+use b24sync_domain::schedule::LastRun;
 use b24sync_testkit::build::deal;
 use b24sync_testkit::store::FakeStore;
-use chrono::{DateTime, TimeDelta};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use crate::owner::Process;
@@ -166,8 +167,8 @@ impl DriftStore for ModelStore {
         self.call("pending", self.inner().pending(entity), |_, _| {}).await
     }
 
-    async fn cover(&self, run: RunId, lease: &Lease) -> Result<(), StoreError> {
-        self.call("cover", self.inner().cover(run, lease), |(), name| self.fenced(name, lease, "cover")).await
+    async fn cover(&self, entity: EntityType, run: RunId, lease: &Lease) -> Result<(), StoreError> {
+        self.call("cover", self.inner().cover(entity, run, lease), |(), name| self.fenced(name, lease, "cover")).await
     }
 
     async fn advance(
@@ -360,8 +361,48 @@ impl LeaseStore for ModelStore {
         self.call("renew", self.inner().renew(lease, ttl), told).await
     }
 
+    async fn holder(&self, scope: Scope) -> Result<Option<HeldBy>, StoreError> {
+        self.call("holder", self.inner().holder(scope), |_, _| {}).await
+    }
+
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         let told = |(): &(), _: &str| self.world.audit(|audit| audit.released(lease));
         self.call("release", self.inner().release(lease), told).await
+    }
+}
+
+#[async_trait]
+impl RunBoard for ModelStore {
+    async fn note(&self, run: RunId, step: &'static str, expected: Option<u64>) -> Result<(), StoreError> {
+        // Nothing depends on it: it takes no time and meets no fault here.
+        self.inner().note(run, step, expected).await
+    }
+
+    async fn cancel(&self, entity: EntityType) -> Result<Cancelled, StoreError> {
+        self.inner().cancel(entity).await
+    }
+
+    async fn is_cancelled(&self, run: RunId) -> Result<bool, StoreError> {
+        self.inner().is_cancelled(run).await
+    }
+
+    async fn running(&self) -> Result<Vec<RunningSync>, StoreError> {
+        self.inner().running().await
+    }
+
+    async fn waiting(&self) -> Result<Vec<(EntityType, RunKind)>, StoreError> {
+        self.inner().waiting().await
+    }
+
+    async fn last_runs(&self) -> Result<(DateTime<Utc>, Vec<LastRun>), StoreError> {
+        self.inner().last_runs().await
+    }
+
+    async fn history(&self, filter: &HistoryFilter) -> Result<History, StoreError> {
+        self.inner().history(filter).await
+    }
+
+    async fn ended_since(&self, place: Option<i64>) -> Result<Vec<(i64, LoggedRun)>, StoreError> {
+        self.inner().ended_since(place).await
     }
 }

@@ -10,7 +10,8 @@ use b24sync_domain::mapping::schema::SchemaPlan;
 use b24sync_domain::mapping::schema::{FieldChange, RereadScope};
 use b24sync_domain::portal::{BoundStyle, EntityProbe, PortalProfile};
 use b24sync_domain::ports::{
-    Claim, DeletionStore, DriftStore, LeaseStore, PortalStore, ReadOrder, RecordStore, RunLog, StatusStore, Step,
+    Claim, DeletionStore, DriftStore, LeaseStore, PortalStore, ReadOrder, RecordStore, RunBoard, RunLog, SettingsStore,
+    StatusStore, Step,
 };
 use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::record::ReadToken;
@@ -37,6 +38,10 @@ pub struct Stores {
     pub order: Arc<dyn ReadOrder>,
     /// Run log.
     pub runs: Arc<dyn RunLog>,
+    /// What is told of runs and asked of them.
+    pub board: Arc<dyn RunBoard>,
+    /// Settings.
+    pub settings: Arc<dyn SettingsStore>,
     /// Leases.
     pub leases: Arc<dyn LeaseStore>,
     /// Status.
@@ -53,6 +58,8 @@ impl Stores {
             + PortalStore
             + ReadOrder
             + RunLog
+            + RunBoard
+            + SettingsStore
             + LeaseStore
             + StatusStore
             + 'static,
@@ -64,6 +71,8 @@ impl Stores {
             portals: Arc::<S>::clone(store),
             order: Arc::<S>::clone(store),
             runs: Arc::<S>::clone(store),
+            board: Arc::<S>::clone(store),
+            settings: Arc::<S>::clone(store),
             leases: Arc::<S>::clone(store),
             status: Arc::<S>::clone(store),
         }
@@ -74,7 +83,7 @@ impl Stores {
     }
 
     async fn lease(&self, holder: &str) -> Lease {
-        match self.leases.acquire(Scope(deal()), holder, TTL).await.expect("a lease") {
+        match self.leases.acquire(Scope::Sync(deal()), holder, TTL).await.expect("a lease") {
             Grant::Granted(lease) => lease,
             Grant::Held(held) => panic!("the lease is held by {}", held.holder),
         }
@@ -160,6 +169,10 @@ where
         a_full_run_that_completes_brings_the_changes_that_it_covers
         a_replica_belongs_to_one_portal
         a_probe_of_another_user_is_stale
+        a_run_is_watched_and_asked_to_stop
+        a_run_whose_process_is_gone_waits_for_another
+        ends_are_told_in_their_order_and_the_log_is_searched
+        settings_are_changed_one_by_one
     }
 }
 
@@ -197,10 +210,11 @@ pub async fn overlapping_reads_go_by_modified_time_and_are_contested_when_it_goe
 /// I8.
 pub async fn a_stale_lease_cannot_commit_or_end_a_run(stores: &Stores) {
     let scene = Scene::new(stores).await;
-    let Grant::Held(held) = stores.leases.acquire(Scope(deal()), "two", TTL).await.expect("an answer") else {
+    let Grant::Held(held) = stores.leases.acquire(Scope::Sync(deal()), "two", TTL).await.expect("an answer") else {
         panic!("two holders of one lease")
     };
-    let taken = stores.leases.take_over(Scope(deal()), "two", &held, TTL).await.expect("an answer").expect("a lease");
+    let taken =
+        stores.leases.take_over(Scope::Sync(deal()), "two", &held, TTL).await.expect("an answer").expect("a lease");
     assert!(taken.token > scene.lease.token);
     let batch = mapped(&scene.plan, stores.token().await, &[Sample { id: 7, modified: 1, values: &[] }]);
     let lost = |result: Result<(), StoreError>| matches!(result, Err(StoreError::LeaseLost { .. }));
@@ -354,7 +368,7 @@ pub async fn the_table_is_known_after_it_was_made(stores: &Stores) {
 /// I8.
 pub async fn a_lease_has_one_holder_and_its_token_rises(stores: &Stores) {
     let first = stores.lease("one").await;
-    let Grant::Held(held) = stores.leases.acquire(Scope(deal()), "two", TTL).await.expect("an answer") else {
+    let Grant::Held(held) = stores.leases.acquire(Scope::Sync(deal()), "two", TTL).await.expect("an answer") else {
         panic!("two holders of one lease")
     };
     assert_eq!(held.holder, "one");
@@ -583,7 +597,7 @@ pub async fn a_full_run_that_completes_brings_the_changes_that_it_covers(stores:
         stores.records.ensure_table(&plan).await.expect("the table");
     };
     changed("TITLE").await;
-    stores.drift.cover(scene.run.id, &scene.lease).await.expect("the cover");
+    stores.drift.cover(deal(), scene.run.id, &scene.lease).await.expect("the cover");
     changed("OPPORTUNITY").await;
     let watermark = Watermark(portal_time(0).with_timezone(&Utc));
     stores.runs.complete(scene.run.id, watermark, &scene.lease).await.expect("the end");
@@ -627,6 +641,88 @@ pub async fn a_probe_of_another_user_is_stale(stores: &Stores) {
     assert_eq!((kept.probe, kept.stale), (probe, false));
     stores.portals.keep_profile(&profile(2)).await.expect("the profile");
     assert!(stores.portals.probe(deal()).await.expect("the probe").expect("a probe").stale);
+}
+
+/// What is asked of a run and told of it.
+pub async fn a_run_is_watched_and_asked_to_stop(stores: &Stores) {
+    use b24sync_domain::ports::Cancelled;
+    assert_eq!(stores.board.cancel(deal()).await.expect("an answer"), Cancelled::NothingRunning);
+    let wished = stores.runs.request(deal(), RunKind::Full).await.expect("a wish");
+    assert_eq!(stores.board.waiting().await.expect("the queue"), [(deal(), RunKind::Full)]);
+    assert_eq!(stores.board.cancel(deal()).await.expect("an answer"), Cancelled::Dequeued(wished.run));
+    assert_eq!(stores.board.waiting().await.expect("the queue"), []);
+    let scene = Scene::new(stores).await;
+    stores.board.note(scene.run.id, "reading", Some(40)).await.expect("the note");
+    scene.title(stores.token().await, 1, "a").await;
+    let running = stores.board.running().await.expect("what is on");
+    let [sync] = running.as_slice() else { panic!("{running:?}") };
+    assert_eq!((sync.run, sync.step.as_str(), sync.expected, sync.processed), (scene.run.id, "reading", Some(40), 1));
+    assert_eq!((sync.queued, sync.stopping, sync.holder.as_deref()), (false, false, Some("one")));
+    assert!(!stores.board.is_cancelled(scene.run.id).await.expect("an answer"));
+    assert_eq!(stores.board.cancel(deal()).await.expect("an answer"), Cancelled::Asked(scene.run.id));
+    assert!(stores.board.is_cancelled(scene.run.id).await.expect("an answer"));
+    let ending = Ending { status: RunStatus::Cancelled, error: None };
+    stores.runs.end(scene.run.id, &ending, &scene.lease).await.expect("the end");
+    assert_eq!(stores.board.running().await.expect("what is on"), []);
+    // The next owner is not asked to stop.
+    let again = stores.runs.open(deal(), RunKind::Full, &scene.lease).await.expect("a run");
+    assert!(!stores.board.is_cancelled(again.id).await.expect("an answer"));
+}
+
+/// I7, I8: what a dead process was at is queued again, and its owner cannot go on.
+pub async fn a_run_whose_process_is_gone_waits_for_another(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    assert_eq!(stores.board.waiting().await.expect("the queue"), [], "its owner is alive");
+    stores.leases.release(&scene.lease).await.expect("the release");
+    assert_eq!(stores.board.waiting().await.expect("the queue"), [(deal(), RunKind::Full)]);
+    let logged = stores.runs.find(scene.run.id).await.expect("the log").expect("the run");
+    assert_eq!(logged.status, "queued");
+    let lease = stores.lease("two").await;
+    let run = stores.runs.open(deal(), RunKind::Full, &lease).await.expect("a run");
+    assert_eq!((run.id, run.resumed), (scene.run.id, true));
+}
+
+/// What the outside reads of runs that have ended.
+pub async fn ends_are_told_in_their_order_and_the_log_is_searched(stores: &Stores) {
+    use b24sync_domain::ports::HistoryFilter;
+    let lease = stores.lease("one").await;
+    assert_eq!(stores.board.ended_since(None).await.expect("the ends"), []);
+    let ending = Ending { status: RunStatus::Failed, error: Some("broken".to_owned()) };
+    for kind in [RunKind::Sweep, RunKind::Webhook, RunKind::Sweep] {
+        let run = stores.runs.open(deal(), kind, &lease).await.expect("a run");
+        stores.runs.end(run.id, &ending, &lease).await.expect("the end");
+    }
+    let newest = stores.board.ended_since(None).await.expect("the ends");
+    assert_eq!(newest.iter().map(|(_, run)| run.id.0).collect::<Vec<_>>(), [3]);
+    let all = stores.board.ended_since(Some(0)).await.expect("the ends");
+    assert_eq!(all.iter().map(|(_, run)| run.id.0).collect::<Vec<_>>(), [1, 2, 3]);
+    let after = stores.board.ended_since(Some(all[1].0)).await.expect("the ends");
+    assert_eq!(after.iter().map(|(_, run)| run.id.0).collect::<Vec<_>>(), [3]);
+    let filter = HistoryFilter { kind: Some("sweep".to_owned()), limit: 1, ..HistoryFilter::default() };
+    let found = stores.board.history(&filter).await.expect("the history");
+    assert_eq!((found.total, found.runs.len(), found.runs[0].id.0), (2, 1, 3));
+    let none = HistoryFilter { status: Some("completed".to_owned()), limit: 10, ..HistoryFilter::default() };
+    assert_eq!(stores.board.history(&none).await.expect("the history").total, 0);
+    let (_, last) = stores.board.last_runs().await.expect("the last runs");
+    assert!(last.iter().any(|run| run.kind == RunKind::Webhook && run.entity == deal()), "{last:?}");
+}
+
+/// What an operator sets is what the next one reads.
+pub async fn settings_are_changed_one_by_one(stores: &Stores) {
+    use b24sync_domain::ports::Actor;
+    use b24sync_domain::settings::SettingsChange;
+    let actor = Actor { subject: "somebody".to_owned(), request: Some("7".to_owned()) };
+    let nothing = SettingsChange { entity: deal(), enabled: None, sync_interval_minutes: None, webhook_enabled: None };
+    let before = stores.settings.change(&nothing, &actor).await.expect("the settings");
+    assert_eq!((before.enabled, before.sync_interval_minutes, before.webhook_enabled), (true, 30, true));
+    let interval = SettingsChange { sync_interval_minutes: Some(5), ..nothing.clone() };
+    stores.settings.change(&interval, &actor).await.expect("the settings");
+    let off = SettingsChange { enabled: Some(false), ..nothing };
+    let after = stores.settings.change(&off, &actor).await.expect("the settings");
+    assert_eq!((after.enabled, after.sync_interval_minutes, after.webhook_enabled), (false, 5, true));
+    let all = stores.settings.settings().await.expect("the settings");
+    assert_eq!(all.iter().filter(|settings| !settings.enabled).count(), 1);
+    stores.settings.audit("sync.start", Some(deal()), &actor).await.expect("the audit");
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
     reason = "test code fails by panicking"
 )]
 
+mod board;
 pub mod build;
 pub mod contract;
 pub mod observe;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
@@ -39,6 +40,7 @@ struct State {
     /// How bounds of times must be written; `None`: in no way.
     bounds: Option<BoundStyle>,
     probes: u64,
+    delay: Duration,
     failures: VecDeque<Option<SourceError>>,
     requests: u64,
     on_list: Option<Box<dyn FnMut(u64) + Send>>,
@@ -143,6 +145,11 @@ impl FakeSource {
         self.state().probes
     }
 
+    /// Makes every listing take this long.
+    pub fn slow_down(&self, delay: Duration) {
+        self.state().delay = delay;
+    }
+
     /// The next listings fail like this; `None` lets one succeed.
     pub fn fail_next(&self, failures: impl IntoIterator<Item = Option<SourceError>>) {
         self.state().failures.extend(failures);
@@ -231,6 +238,10 @@ impl CrmSource for FakeSource {
     async fn list(&self, query: &ListQuery, order: &Arc<dyn ReadOrder>) -> Result<RecordBatch, SourceError> {
         let read = order.next().await.map_err(SourceError::ReadOrder)?;
         self.begin_request();
+        let delay = self.state().delay;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         let mut state = self.state();
         if let Some(Some(error)) = state.failures.pop_front() {
             return Err(error);

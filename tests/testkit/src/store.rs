@@ -46,12 +46,23 @@ struct HeldLease {
 }
 
 #[derive(Debug, Clone)]
-struct RunRow {
-    run: Run,
+pub(crate) struct RunRow {
+    pub(crate) run: Run,
     /// By the store's clock.
-    started: DateTime<Utc>,
-    status: RunStatus,
-    error: Option<String>,
+    pub(crate) started: DateTime<Utc>,
+    pub(crate) status: RunStatus,
+    pub(crate) error: Option<String>,
+    pub(crate) step: &'static str,
+    pub(crate) expected: Option<u64>,
+    pub(crate) cancel_requested: bool,
+    /// Place in the order of ends; 0 while it has not ended.
+    pub(crate) ended: i64,
+}
+
+impl RunRow {
+    fn new(run: Run, started: DateTime<Utc>, status: RunStatus) -> RunRow {
+        RunRow { run, started, status, error: None, step: "", expected: None, cancel_requested: false, ended: 0 }
+    }
 }
 
 /// Where an entity stands; the floor follows the known ids one overlap behind.
@@ -63,17 +74,19 @@ struct FakeStanding {
 }
 
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     sequence: i64,
-    clock: DateTime<Utc>,
+    pub(crate) clock: DateTime<Utc>,
     tables: HashMap<EntityType, KnownTable>,
     rows: BTreeMap<(EntityType, i64), FakeRow>,
     items: HashMap<(EntityType, i64), ItemState>,
     leases: HashMap<Scope, HeldLease>,
-    runs: Vec<RunRow>,
+    pub(crate) runs: Vec<RunRow>,
     quarantine: BTreeMap<(EntityType, i64), Rejection>,
     standings: HashMap<EntityType, FakeStanding>,
     pending: BTreeMap<(EntityType, FieldName), PendingChange>,
+    pub(crate) settings: HashMap<EntityType, EntitySettings>,
+    pub(crate) audit: Vec<(&'static str, Option<EntityType>, String)>,
     portal: Option<String>,
     profile: Option<PortalProfile>,
     /// Each with the user whose webhook it was made with.
@@ -87,7 +100,7 @@ struct State {
 pub struct FakeStore(Mutex<State>);
 
 impl FakeStore {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().expect("no test panics while it holds the lock")
     }
 
@@ -173,8 +186,23 @@ impl State {
         }
     }
 
-    fn is_held(&self, entity: EntityType) -> bool {
-        self.leases.get(&Scope(entity)).is_some_and(|lease| !lease.holder.is_empty())
+    pub(crate) fn holder_of(&self, entity: EntityType) -> Option<String> {
+        let lease = self.leases.get(&Scope::Sync(entity))?;
+        Some(lease.holder.clone()).filter(|holder| !holder.is_empty())
+    }
+
+    pub(crate) fn settings_of(&self, entity: EntityType) -> EntitySettings {
+        self.settings.get(&entity).cloned().unwrap_or(EntitySettings {
+            entity,
+            enabled: true,
+            sync_interval_minutes: 30,
+            webhook_enabled: true,
+            last_sync_at: None,
+        })
+    }
+
+    pub(crate) fn is_held(&self, entity: EntityType) -> bool {
+        self.leases.get(&Scope::Sync(entity)).is_some_and(|lease| !lease.holder.is_empty())
     }
 
     fn begin(&mut self, entity: EntityType, kind: RunKind, status: RunStatus) -> Run {
@@ -191,7 +219,7 @@ impl State {
             resumed: false,
         };
         let started = self.clock;
-        self.runs.push(RunRow { run: run.clone(), started, status, error: None });
+        self.runs.push(RunRow::new(run.clone(), started, status));
         run
     }
 
@@ -207,7 +235,7 @@ impl State {
         }
     }
 
-    fn run(&mut self, run: RunId) -> Result<&mut RunRow, StoreError> {
+    pub(crate) fn run(&mut self, run: RunId) -> Result<&mut RunRow, StoreError> {
         self.runs
             .iter_mut()
             .find(|row| row.run.id == run)
@@ -391,10 +419,9 @@ impl DriftStore for FakeStore {
         Ok(state.pending.iter().filter(|((of, _), _)| *of == entity).map(|(_, pending)| pending.clone()).collect())
     }
 
-    async fn cover(&self, run: RunId, lease: &Lease) -> Result<(), StoreError> {
+    async fn cover(&self, entity: EntityType, run: RunId, lease: &Lease) -> Result<(), StoreError> {
         let mut state = self.state();
         state.fence(lease)?;
-        let entity = lease.scope.0;
         let pending = state.pending.iter_mut().filter(|((of, _), _)| *of == entity);
         pending.for_each(|(_, pending)| pending.covered_by = Some(run));
         Ok(())
@@ -581,6 +608,7 @@ impl RunLog for FakeStore {
             let row = &mut state.runs[position];
             row.status = RunStatus::Running;
             row.error = None;
+            row.cancel_requested = false;
             if !row.run.resumed {
                 // It only waited so far: what was read meanwhile was not read by it.
                 row.started = started;
@@ -634,6 +662,7 @@ impl RunLog for FakeStore {
     async fn complete(&self, run: RunId, watermark: Watermark, lease: &Lease) -> Result<RunStatus, StoreError> {
         let mut state = self.state();
         state.fence(lease)?;
+        let place = state.draw();
         let row = state.run(run)?;
         match row.status {
             RunStatus::Running => {}
@@ -644,6 +673,7 @@ impl RunLog for FakeStore {
             }
         }
         row.status = if row.run.quarantined == 0 { RunStatus::Completed } else { RunStatus::CompletedWithQuarantine };
+        row.ended = place;
         let run = row.run.clone();
         let (status, started) = (row.status, row.started);
         if run.kind == RunKind::Full {
@@ -656,20 +686,21 @@ impl RunLog for FakeStore {
     async fn end(&self, run: RunId, ending: &Ending, lease: &Lease) -> Result<(), StoreError> {
         let mut state = self.state();
         state.fence(lease)?;
+        let place = state.draw();
         let row = state.run(run)?;
         if row.status != RunStatus::Running {
             // It has ended already: the answer to an earlier attempt was lost.
             return Ok(());
         }
         row.status = ending.status;
+        row.ended = place;
         row.error.clone_from(&ending.error);
         Ok(())
     }
 
     async fn close_abandoned(&self) -> Result<u64, StoreError> {
         let mut state = self.state();
-        let held: HashSet<EntityType> =
-            state.leases.iter().filter(|(_, lease)| !lease.holder.is_empty()).map(|(scope, _)| scope.0).collect();
+        let held: HashSet<EntityType> = EntityType::all().filter(|entity| state.is_held(*entity)).collect();
         let mut closed = 0;
         for row in &mut state.runs {
             if row.status == RunStatus::Running && !held.contains(&row.run.entity) {
@@ -687,7 +718,7 @@ impl RunLog for FakeStore {
     }
 }
 
-fn logged(row: &RunRow) -> LoggedRun {
+pub(crate) fn logged(row: &RunRow) -> LoggedRun {
     LoggedRun {
         id: row.run.id,
         entity: row.run.entity.key().to_owned(),
@@ -733,6 +764,12 @@ impl LeaseStore for FakeStore {
         self.state().fence(lease)
     }
 
+    async fn holder(&self, scope: Scope) -> Result<Option<HeldBy>, StoreError> {
+        let state = self.state();
+        let held = state.leases.get(&scope).filter(|lease| !lease.holder.is_empty());
+        Ok(held.map(|lease| HeldBy { holder: lease.holder.clone(), expires_at: DateTime::UNIX_EPOCH }))
+    }
+
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         let mut state = self.state();
         if let Some(held) = state.leases.get_mut(&lease.scope).filter(|held| held.token == lease.token) {
@@ -750,7 +787,7 @@ impl StatusStore for FakeStore {
         Ok(EntityType::all()
             .map(|entity| EntityOverview {
                 entity,
-                settings: EntitySettings { entity, enabled: true, sync_interval_minutes: 30, webhook_enabled: true },
+                settings: state.settings_of(entity),
                 rows: state.tables.get(&entity).and_then(|_| i64::try_from(count(entity)).ok()),
                 quarantined: i64::try_from(state.quarantine.keys().filter(|(of, _)| *of == entity).count())
                     .unwrap_or(i64::MAX),

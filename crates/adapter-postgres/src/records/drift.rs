@@ -98,7 +98,7 @@ impl DriftStore for PgStore {
         .await
     }
 
-    async fn cover(&self, run: RunId, lease: &Lease) -> Result<(), StoreError> {
+    async fn cover(&self, entity: EntityType, run: RunId, lease: &Lease) -> Result<(), StoreError> {
         retrying("noting which run brings changes of fields", || async {
             let mut transaction = self.begin().await?;
             let work = async {
@@ -106,7 +106,7 @@ impl DriftStore for PgStore {
                 let statement = sql("update b24sync.field_changes set covered_by = ")
                     .bind::<BigInt, _>(run.0)
                     .text(" where entity = ")
-                    .bind::<SmallInt, _>(lease.scope.0.type_id());
+                    .bind::<SmallInt, _>(entity.type_id());
                 transaction.perform(statement).await?;
                 Ok(())
             };

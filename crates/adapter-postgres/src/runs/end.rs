@@ -196,18 +196,26 @@ async fn log(
     Ok(())
 }
 
+/// Takes the tokens away of leases that have run out although a run is marked as running under them, so that an owner
+/// who was only slow cannot go on. Locks the leases' rows, so that nobody renews them while the runs are closed.
+pub(super) async fn take_tokens_of_the_gone(connection: &mut Connection) -> Result<(), Trouble> {
+    let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
+    let scopes: Vec<String> = EntityType::all().map(|entity| Scope::Sync(entity).to_string()).collect();
+    let statement = sql("update b24sync.leases set token = token + 1 where expires_at <= clock_timestamp() and scope in (select s.scope from unnest(")
+        .bind::<Array<SmallInt>, _>(entities)
+        .text("::smallint[], ")
+        .bind::<Array<Text>, _>(scopes)
+        .text("::text[]) as s(entity, scope) join b24sync.runs r on r.entity = s.entity and r.status = 'running')");
+    connection.perform(statement).await?;
+    Ok(())
+}
+
 /// Marks runs as interrupted whose lease is held by nobody, and takes the lease's token away, so that an owner who was
 /// only slow cannot go on. The runs stay resumable.
 pub(super) async fn close_abandoned(connection: &mut Connection, tables: &SystemTables) -> Result<u64, Trouble> {
     let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
-    let scopes: Vec<String> = EntityType::all().map(|entity| Scope(entity).to_string()).collect();
-    // The lease's row is locked first, so that nobody renews it while the run is closed.
-    let statement = sql("update b24sync.leases set token = token + 1 where expires_at <= clock_timestamp() and scope in (select s.scope from unnest(")
-        .bind::<Array<SmallInt>, _>(entities.clone())
-        .text("::smallint[], ")
-        .bind::<Array<Text>, _>(scopes.clone())
-        .text("::text[]) as s(entity, scope) join b24sync.runs r on r.entity = s.entity and r.status = 'running')");
-    connection.perform(statement).await?;
+    let scopes: Vec<String> = EntityType::all().map(|entity| Scope::Sync(entity).to_string()).collect();
+    take_tokens_of_the_gone(connection).await?;
     let logs = tables.logs();
     let statement = sql("with closed as (update b24sync.runs as r set status = 'interrupted', finished_at = clock_timestamp() from unnest(")
         .bind::<Array<SmallInt>, _>(entities)

@@ -1,5 +1,6 @@
 //! The run log: `sync_logs` for the world, `b24sync.runs` for going on. Both change in one transaction, always.
 
+mod board;
 mod end;
 mod logged;
 mod open;

@@ -23,7 +23,7 @@ const OPENED: &str = " returning run_id, cursor, start_seq, source_start, proces
 
 /// What becomes of a run that is opened. One that only waited so far begins now: what was read while it waited was not
 /// read by it.
-const OPEN: &str = "update b24sync.runs set status = 'running', finished_at = null, start_seq = case when opened = 0 then nextval('b24sync.read_order') else start_seq end, started_at = case when opened = 0 then clock_timestamp() else started_at end, opened = opened + 1";
+const OPEN: &str = "update b24sync.runs set status = 'running', finished_at = null, start_seq = case when opened = 0 then nextval('b24sync.read_order') else start_seq end, started_at = case when opened = 0 then clock_timestamp() else started_at end, opened = opened + 1, opened_at = clock_timestamp(), processed_before = processed, cancel_requested = false, step = ''";
 
 pub(super) async fn open(
     connection: &mut Connection,
@@ -179,7 +179,7 @@ pub(super) async fn begin(
         .text(") returning id::bigint");
     let (id,): (i64,) = connection.load_one(statement.rows::<(BigInt,)>()).await?;
     // A log that was emptied begins to count anew: what is remembered under the number belongs to nobody.
-    let statement = sql("insert into b24sync.runs (run_id, entity, kind, status, start_seq, opened) values (")
+    let statement = sql("insert into b24sync.runs (run_id, entity, kind, status, start_seq, opened, opened_at) values (")
         .bind::<BigInt, _>(id)
         .text(", ")
         .bind::<SmallInt, _>(entity.type_id())
@@ -191,7 +191,7 @@ pub(super) async fn begin(
         .bind::<BigInt, _>(start)
         .text(", ")
         .bind::<Integer, _>(i32::from(status == RunStatus::Running))
-        .text(") on conflict (run_id) do update set entity = excluded.entity, kind = excluded.kind, status = excluded.status, start_seq = excluded.start_seq, opened = excluded.opened, resumable = true, cursor = 0, source_start = null, processed = 0, quarantined = 0, started_at = clock_timestamp(), finished_at = null");
+        .text(", clock_timestamp()) on conflict (run_id) do update set entity = excluded.entity, kind = excluded.kind, status = excluded.status, start_seq = excluded.start_seq, opened = excluded.opened, opened_at = excluded.opened_at, processed_before = 0, cancel_requested = false, step = '', expected = null, resumable = true, cursor = 0, source_start = null, processed = 0, quarantined = 0, started_at = clock_timestamp(), finished_at = null");
     connection.perform(statement).await?;
     Ok(Run {
         id: RunId(id),
@@ -215,7 +215,7 @@ pub(super) async fn rewind(
 ) -> Result<ReadToken, Trouble> {
     fence(connection, lease).await?;
     let start = draw(connection).await?;
-    let statement = sql("update b24sync.runs set cursor = 0, processed = 0, source_start = null, start_seq = ")
+    let statement = sql("update b24sync.runs set cursor = 0, processed = 0, processed_before = 0, opened_at = clock_timestamp(), source_start = null, start_seq = ")
         .bind::<BigInt, _>(start)
         .text(" where status = 'running' and run_id = ")
         .bind::<BigInt, _>(run.0);

@@ -39,7 +39,7 @@ async fn running(connection: &mut Connection, entity: EntityType) -> Result<Opti
     let statement = sql("select r.run_id, r.kind from b24sync.runs r where r.status = 'running' and r.entity = ")
         .bind::<SmallInt, _>(entity.type_id())
         .text(" and exists (select from b24sync.leases l where l.expires_at > clock_timestamp() and l.scope = ")
-        .bind::<Text, _>(Scope(entity).to_string())
+        .bind::<Text, _>(Scope::Sync(entity).to_string())
         .text(") order by r.run_id desc limit 1")
         .rows::<(BigInt, Text)>();
     let row: Option<(i64, String)> = connection.load_row(statement).await?;

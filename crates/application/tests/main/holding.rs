@@ -9,7 +9,7 @@ use b24sync_testkit::build::deal;
 use crate::stage::Stage;
 
 async fn hold_as_other(stage: &Stage) {
-    let grant = stage.store.acquire(Scope(deal()), "other", LEASE_TTL).await.unwrap();
+    let grant = stage.store.acquire(Scope::Sync(deal()), "other", LEASE_TTL).await.unwrap();
     assert!(matches!(grant, Grant::Granted(_)));
 }
 

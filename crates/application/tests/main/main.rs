@@ -8,6 +8,7 @@ mod drift;
 mod holding;
 mod incremental;
 mod portal;
+mod service;
 mod stage;
 mod start;
 mod sweep;

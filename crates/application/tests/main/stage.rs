@@ -47,6 +47,7 @@ impl Stage {
             drift: Arc::<FakeStore>::clone(&self.store),
             portals: Arc::<FakeStore>::clone(&self.store),
             runs: Arc::<FakeStore>::clone(&self.store),
+            board: Arc::<FakeStore>::clone(&self.store),
             leases: Arc::<FakeStore>::clone(&self.store),
             instances: Arc::<NamedInstance>::clone(&self.instance),
             observer: Arc::<RecordingObserver>::clone(&self.observer),

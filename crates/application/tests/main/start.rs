@@ -53,7 +53,7 @@ async fn i8_two_processes_asked_for_the_same_entity_make_one_run_with_one_number
 async fn i8_a_process_that_waits_takes_over_when_the_other_dies() {
     let stage = Stage::new(500);
     let Grant::Granted(lease) =
-        stage.store.acquire(Scope(deal()), "other", std::time::Duration::from_secs(30)).await.unwrap()
+        stage.store.acquire(Scope::Sync(deal()), "other", std::time::Duration::from_secs(30)).await.unwrap()
     else {
         panic!("the lease is free")
     };
@@ -95,7 +95,7 @@ async fn an_incremental_wish_that_becomes_a_full_run_keeps_its_number() {
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_can_leave() {
     let stage = Stage::new(100);
-    let held = stage.store.acquire(Scope(deal()), "other", std::time::Duration::from_secs(30)).await.unwrap();
+    let held = stage.store.acquire(Scope::Sync(deal()), "other", std::time::Duration::from_secs(30)).await.unwrap();
     assert!(matches!(held, Grant::Granted(_)));
     let stop = stage.stop.clone();
     let outcome = sync(&stage.ports(), wish(RunKind::Full), &stage.stop, move |_| stop.cancel()).await.unwrap();

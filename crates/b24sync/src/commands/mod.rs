@@ -1,7 +1,9 @@
 //! One file a command.
 
 pub mod completions;
+pub mod config;
 pub mod demo;
+pub mod history;
 pub mod migrate;
 pub mod quarantine;
 pub mod schema;

@@ -1,14 +1,21 @@
-//! `b24sync serve`: runs the service until it is told to stop.
+//! `b24sync serve`: runs the service until it is told to stop: HTTP, the scheduler, and workers.
 
 use std::net::TcpListener;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use crate::cli::ServeArgs;
+use b24sync_application::service::scheduler::schedule;
+use b24sync_application::service::worker::Worker;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cli::{Role, ServeArgs};
 use crate::failure::Failure;
 use crate::lifecycle;
 use crate::output::Output;
-use crate::settings::{DatabaseSettings, Problems};
-use crate::wiring::Database;
+use crate::progress::Quiet;
+use crate::settings::{DatabaseSettings, PortalSettings, Problems, ServiceSettings};
+use crate::wiring::{self, Database};
 
 /// Listens, says where, and runs until SIGINT or SIGTERM.
 ///
@@ -17,6 +24,13 @@ use crate::wiring::Database;
 pub async fn run(args: ServeArgs, output: Output) -> Result<ExitCode, Failure> {
     let mut problems = Problems::default();
     let settings = DatabaseSettings::new(&args.database, &mut problems);
+    let service = ServiceSettings::new(&args.service, &mut problems);
+    let source = if args.role == Role::Api {
+        None
+    } else {
+        let portal = PortalSettings::new(&args.portal, &mut problems);
+        wiring::source(&portal, &mut problems)
+    };
     problems.check()?;
     let stop = lifecycle::stop_on_signals();
     let listener = listen(&args.host, args.port)?;
@@ -25,7 +39,20 @@ pub async fn run(args: ServeArgs, output: Output) -> Result<ExitCode, Failure> {
     } else {
         Database::open_migrated(&settings, output).await?
     };
+    let tasks = TaskTracker::new();
+    if let Some(source) = source {
+        let worker =
+            Worker::new(database.service_ports(), database.ports(source, Arc::new(Quiet)), settings.timestamps);
+        let (ports, reconcile) = (database.service_ports(), service.reconcile);
+        let (work, lead) = (stop.clone(), stop.clone());
+        tasks.spawn(async move { worker.work(&work).await });
+        tasks.spawn(async move { schedule(&ports, reconcile, &lead).await });
+    }
+    tasks.close();
     let result = serve(&database, listener, &stop, output).await;
+    // A server that broke takes the rest along.
+    stop.cancel();
+    tasks.wait().await;
     database.close(output).await;
     result.map(|()| ExitCode::SUCCESS)
 }
@@ -48,7 +75,7 @@ pub fn listen(host: &str, port: u16) -> Result<TcpListener, Failure> {
 pub async fn serve(
     database: &Database,
     listener: TcpListener,
-    stop: &tokio_util::sync::CancellationToken,
+    stop: &CancellationToken,
     output: Output,
 ) -> Result<(), Failure> {
     let address = listener.local_addr().map_err(|error| Failure::of("could not listen", &error))?;

@@ -12,6 +12,7 @@ use super::schema::{MappedField, SchemaNeed, TableMapping, Target, Widening};
 use super::value::{self, Cell, ValueError};
 use crate::entity::{EntityType, RecordId};
 use crate::field::FieldKind;
+use crate::ports::FieldCheck;
 use crate::record::{ReadToken, RecordBatch};
 
 /// Raised when conversion changes, so that no row of an older version counts as equal.
@@ -19,6 +20,12 @@ const HASH_VERSION: u8 = 1;
 
 /// Characters of a refused value that the quarantine keeps for the operator.
 const EXCERPT_CHARACTERS: usize = 120;
+
+/// Shapes of values that a check shows.
+const SAMPLES: usize = 3;
+
+/// Characters of a shape.
+const SHAPE_CHARACTERS: usize = 40;
 
 /// Hash of a record's content: equal content, equal hash, whatever the order of fields and however emptiness was
 /// spelled.
@@ -138,6 +145,46 @@ pub fn with_values(mapping: &TableMapping, batch: &RecordBatch) -> Vec<RecordId>
         })
     };
     batch.ids().iter().enumerate().filter(|(row, _)| has_value(*row)).map(|(_, id)| *id).collect()
+}
+
+/// Each field's values of a batch, and whether they fit; values are shown as shapes only, without what they say.
+pub fn check_fields(mapping: &TableMapping, batch: &RecordBatch) -> Vec<FieldCheck> {
+    let offset = *batch.source_time.offset();
+    let check = |(position, field): (usize, &MappedField)| {
+        let column = match &field.target {
+            Target::Column { name, .. } => name.as_str(),
+            Target::Overflow => OVERFLOW_COLUMN,
+        };
+        let name = field.field.as_str();
+        let mut checked = FieldCheck { column: column.to_owned(), field: name.to_owned(), ..FieldCheck::default() };
+        for json in (0..batch.len()).filter_map(|row| batch.value(row, position)) {
+            if checked.samples.len() < SAMPLES && !matches!(json, "null" | "\"\"" | "[]") {
+                checked.samples.push(shape(json));
+            }
+            match value::convert(field.kind, field.multiple, json, offset) {
+                Ok(_) => checked.valid += 1,
+                Err(error) => {
+                    checked.invalid += 1;
+                    let reason = error.to_string();
+                    if !checked.errors.contains(&reason) {
+                        checked.errors.push(reason);
+                    }
+                }
+            }
+        }
+        checked
+    };
+    mapping.fields.iter().enumerate().map(check).collect()
+}
+
+/// What a value looks like: letters become `a`, digits `0`, everything else stays; no longer than a glance.
+fn shape(json: &str) -> String {
+    let mask = |c: char| match c {
+        c if c.is_numeric() => '0',
+        c if c.is_alphabetic() => 'a',
+        c => c,
+    };
+    json.chars().take(SHAPE_CHARACTERS).map(mask).collect()
 }
 
 struct Mapper<'a> {

@@ -1,8 +1,10 @@
 //! What the service needs from the outside (`outbound`) and what the outside may ask of it (`inbound`).
 //! A port method is one atomic step; no transaction, connection or row type crosses a port.
 
+mod control;
 mod inbound;
 mod outbound;
 
+pub use control::*;
 pub use inbound::*;
 pub use outbound::*;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use super::control::{Actor, Cancelled, History, HistoryFilter, RunningSync};
 use crate::entity::{EntityType, RecordId};
 use crate::error::{SourceError, StoreError};
 use crate::field::{FieldDescription, FieldName, FieldOption};
@@ -18,7 +19,8 @@ use crate::progress::{Cursor, TimeBound, Watermark, Window};
 use crate::reconcile::Fingerprint;
 use crate::record::{Layout, ReadToken, RecordBatch};
 use crate::run::{Ending, Run, RunId, RunKind, RunStatus};
-use crate::settings::EntitySettings;
+use crate::schedule::LastRun;
+use crate::settings::{EntitySettings, SettingsChange};
 
 /// What to list.
 #[derive(Debug, Clone)]
@@ -192,7 +194,7 @@ pub trait DriftStore: Send + Sync {
 
     /// A full run that is at its start reads every record with the fields as they are now: once it is complete, the
     /// changes that are pending now have reached all of them. MUST fail with [`StoreError::LeaseLost`] on a stale lease.
-    async fn cover(&self, run: RunId, lease: &Lease) -> Result<(), StoreError>;
+    async fn cover(&self, entity: EntityType, run: RunId, lease: &Lease) -> Result<(), StoreError>;
 
     /// Records up to the cursor have been read again for the sake of these fields; `None`: all have, and the changes are
     /// forgotten. MUST fail with [`StoreError::LeaseLost`] on a stale lease.
@@ -356,6 +358,52 @@ pub trait RunLog: Send + Sync {
     async fn recent(&self, limit: u32) -> Result<Vec<LoggedRun>, StoreError>;
 }
 
+/// What an owner tells of its run, and what others ask of it.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait RunBoard: Send + Sync {
+    /// Notes what a run is at, and about how many records there are if that is known now. For people only: MUST NOT fail a
+    /// run, and needs no lease.
+    async fn note(&self, run: RunId, step: &'static str, expected: Option<u64>) -> Result<(), StoreError>;
+
+    /// Asks the entity's run that is on to stop, or takes back the one that is queued.
+    async fn cancel(&self, entity: EntityType) -> Result<Cancelled, StoreError>;
+
+    /// Whether somebody asked this run to stop.
+    async fn is_cancelled(&self, run: RunId) -> Result<bool, StoreError>;
+
+    /// Runs that are on or queued, in the catalogue's order, the one that is on first.
+    async fn running(&self) -> Result<Vec<RunningSync>, StoreError>;
+
+    /// Runs that were queued before or are to be gone on with because the process that was at them is gone, oldest
+    /// first. Those of the gone are queued again on the way.
+    async fn waiting(&self) -> Result<Vec<(EntityType, RunKind)>, StoreError>;
+
+    /// When each kind of run of each entity was begun or asked for last, and the time now, both by the store's clock.
+    async fn last_runs(&self) -> Result<(DateTime<Utc>, Vec<LastRun>), StoreError>;
+
+    /// A part of the run log.
+    async fn history(&self, filter: &HistoryFilter) -> Result<History, StoreError>;
+
+    /// Runs that ended after the one with this number in the order of their ends, oldest first, each with its place in
+    /// that order; with `None` just the newest one.
+    async fn ended_since(&self, place: Option<i64>) -> Result<Vec<(i64, LoggedRun)>, StoreError>;
+}
+
+/// Keeps what an operator may set, and who did what.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait SettingsStore: Send + Sync {
+    /// Settings of every entity, in the catalogue's order.
+    async fn settings(&self) -> Result<Vec<EntitySettings>, StoreError>;
+
+    /// Changes settings and remembers who did, in one transaction.
+    async fn change(&self, change: &SettingsChange, actor: &Actor) -> Result<EntitySettings, StoreError>;
+
+    /// Remembers who did something.
+    async fn audit(&self, action: &'static str, entity: Option<EntityType>, actor: &Actor) -> Result<(), StoreError>;
+}
+
 /// Hands out leases. Only the database's clock counts.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -378,6 +426,9 @@ pub trait LeaseStore: Send + Sync {
 
     /// Gives a lease back; harmless when it is not ours any more.
     async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
+
+    /// Who has a lease now.
+    async fn holder(&self, scope: Scope) -> Result<Option<HeldBy>, StoreError>;
 }
 
 /// A field of the data dictionary.

@@ -20,4 +20,5 @@ mod owners;
 mod pooler;
 mod readout;
 mod serve;
+mod service;
 mod stage;

@@ -1,0 +1,94 @@
+//! Starting, stopping and watching syncs; settings and history.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use b24sync_domain::entity::EntityType;
+use b24sync_domain::error::StoreError;
+use b24sync_domain::lease::Scope;
+use b24sync_domain::ports::{
+    Actor, Cancelled, History, HistoryFilter, HistoryQuery, RunningSync, SchedulerQuery, SchedulerState,
+    SettingsControl, Started, SyncControl,
+};
+use b24sync_domain::run::RunKind;
+use b24sync_domain::schedule;
+use b24sync_domain::settings::{EntitySettings, SettingsChange};
+
+use super::ServicePorts;
+use crate::status::free_leases_of_the_gone;
+
+/// Implements the ports that the outside steers the service by.
+#[derive(Clone)]
+pub struct ControlService {
+    ports: ServicePorts,
+    reconcile: Duration,
+    default_interval_minutes: i32,
+}
+
+impl ControlService {
+    /// Over these ports, with this time between full syncs.
+    pub fn new(ports: ServicePorts, reconcile: Duration, default_interval_minutes: i32) -> ControlService {
+        ControlService { ports, reconcile, default_interval_minutes }
+    }
+}
+
+#[async_trait]
+impl SyncControl for ControlService {
+    async fn start(&self, entity: EntityType, kind: RunKind) -> Result<Started, StoreError> {
+        let requested = self.ports.runs.request(entity, kind).await?;
+        Ok(Started { run: requested.run, already_running: requested.coalesced })
+    }
+
+    async fn cancel(&self, entity: EntityType) -> Result<Cancelled, StoreError> {
+        self.ports.board.cancel(entity).await
+    }
+
+    async fn running(&self) -> Result<Vec<RunningSync>, StoreError> {
+        free_leases_of_the_gone(&self.ports).await?;
+        let running = self.ports.board.running().await?;
+        if running.iter().any(|sync| !sync.queued && sync.holder.is_none()) {
+            // Its process is gone: it is no running sync until somebody goes on with it.
+            self.ports.runs.close_abandoned().await?;
+            return self.ports.board.running().await;
+        }
+        Ok(running)
+    }
+}
+
+#[async_trait]
+impl HistoryQuery for ControlService {
+    async fn history(&self, filter: &HistoryFilter) -> Result<History, StoreError> {
+        self.ports.board.history(filter).await
+    }
+}
+
+#[async_trait]
+impl SchedulerQuery for ControlService {
+    async fn scheduler(&self) -> Result<SchedulerState, StoreError> {
+        let holder = self.ports.leases.holder(Scope::Scheduler).await?;
+        let leader = holder.map(|held| held.holder).filter(|holder| !self.ports.instances.is_gone(holder));
+        let settings = self.ports.settings.settings().await?;
+        let (now, last) = self.ports.board.last_runs().await?;
+        let jobs = schedule::jobs(&settings, &last, now, self.reconcile);
+        Ok(SchedulerState { running: leader.is_some(), leader, jobs })
+    }
+}
+
+#[async_trait]
+impl SettingsControl for ControlService {
+    async fn settings(&self) -> Result<Vec<EntitySettings>, StoreError> {
+        self.ports.settings.settings().await
+    }
+
+    fn default_interval_minutes(&self) -> i32 {
+        self.default_interval_minutes
+    }
+
+    async fn change(&self, change: &SettingsChange, actor: &Actor) -> Result<EntitySettings, StoreError> {
+        self.ports.settings.change(change, actor).await
+    }
+
+    async fn audit(&self, action: &'static str, entity: Option<EntityType>, actor: &Actor) -> Result<(), StoreError> {
+        self.ports.settings.audit(action, entity, actor).await
+    }
+}

@@ -1,0 +1,32 @@
+//! The running service: decides which syncs are due, does those that are queued, and answers about them.
+//!
+//! - [`scheduler`]: one instance leads and queues what is due.
+//! - [`worker`]: every instance does what is queued.
+//! - [`control`]: starting, stopping, watching; settings and history.
+//! - [`feed`]: tells what happens, on whichever instance.
+//! - [`mapping`]: a dry run of the mapping on a sample.
+
+pub mod control;
+pub mod feed;
+pub mod mapping;
+pub mod scheduler;
+pub mod worker;
+
+use std::sync::Arc;
+
+use b24sync_domain::ports::{Instances, LeaseStore, RunBoard, RunLog, SettingsStore};
+
+/// The ports that the service needs besides those of syncs.
+#[derive(Clone)]
+pub struct ServicePorts {
+    /// The run log.
+    pub runs: Arc<dyn RunLog>,
+    /// What owners tell of their runs, and what others ask of them.
+    pub board: Arc<dyn RunBoard>,
+    /// What an operator may set.
+    pub settings: Arc<dyn SettingsStore>,
+    /// Leases.
+    pub leases: Arc<dyn LeaseStore>,
+    /// Who this process is, and who is gone.
+    pub instances: Arc<dyn Instances>,
+}
