@@ -6,6 +6,7 @@
 //! - [`progress`], [`run`], [`lease`], [`settings`]: where a sync stands and who may move it.
 //! - [`portal`]: who the portal is and how it understands what it is asked.
 //! - [`reconcile`]: what may be concluded from records that a listing did not show.
+//! - [`access`]: roles, identities, and why a token was refused.
 //! - [`ports`]: traits that adapters implement.
 //! - [`error`]: how ports fail, and what the caller should do about it.
 //!
@@ -13,6 +14,7 @@
 //! To add a value type, add a [`field::FieldKind`], its column type in [`mapping::column`] and its
 //! conversion in [`mapping::value`]; the compiler finds the rest.
 
+pub mod access;
 pub mod entity;
 pub mod error;
 pub mod field;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::outbound::{EntityOverview, LoggedRun, Quarantined};
+use crate::access::{Identity, Refusal};
 use crate::entity::EntityType;
 use crate::error::StoreError;
 use crate::portal::{KeptProbe, KnownPortal};
@@ -58,4 +59,13 @@ impl Health {
 pub trait HealthQuery: Send + Sync {
     /// Asks what the service depends on; answers within two seconds.
     async fn health(&self) -> Health;
+}
+
+/// Tells who calls.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait Authenticator: Send + Sync {
+    /// The caller that a bearer token speaks for; without `Bearer `. MUST fail where it is in doubt, and MUST NOT wait
+    /// longer than a few seconds.
+    async fn identify(&self, token: &str) -> Result<Identity, Refusal>;
 }
