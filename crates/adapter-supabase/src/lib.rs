@@ -49,7 +49,7 @@
 //!
 //! # How to add
 //! - **an algorithm**: a variant of `Algorithm` and of its name, a constructor of `VerifyingKey`, a line in `keys/jwk`.
-//! - **a reason to refuse**: a variant of the domain's `Refusal`.
+//! - **a reason to refuse**: a variant of the domain's `Refusal`, and a line in the table of `tests/hostile.rs`.
 //! - **a claim**: a check in `claims`.
 
 mod address;
