@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::StoreError;
-use b24sync_domain::mapping::rows::{ContentHash, Rejection};
+use b24sync_domain::mapping::rows::{ContentHash, Rejection, RowBatch};
 use b24sync_domain::ports::{EntityOverview, Quarantined, StatusStore};
 use b24sync_domain::progress::Cursor;
 use b24sync_domain::reconcile::Fingerprint;
@@ -17,9 +17,12 @@ use crate::connection::Connection;
 use crate::error::Trouble;
 use crate::runs::{Logged, LoggedColumns, logged_columns, logged_run};
 use crate::schema::{entity_progress, quarantine, replicas};
-use crate::sql::{catalog, fingerprints, sql};
+use crate::sql::{catalog, compare, fingerprints, sql};
 use crate::store::PgStore;
 use crate::transaction::retrying;
+
+/// Rows that one comparison carries.
+const ROWS_AT_ONCE: usize = 500;
 
 #[async_trait]
 impl StatusStore for PgStore {
@@ -39,6 +42,27 @@ impl StatusStore for PgStore {
         retrying("reading the quarantine", || async {
             let mut connection = self.connections().lend().await?;
             list(&mut connection, entity, limit).await
+        })
+        .await
+    }
+
+    async fn differing(&self, rows: &RowBatch) -> Result<Vec<RecordId>, StoreError> {
+        retrying("comparing rows", || async {
+            let mut connection = self.connections().lend().await?;
+            let table = self.table(rows.entity);
+            if rows.is_empty() || catalog::relation(&mut connection, table).await?.is_none() {
+                return Ok(Vec::new());
+            }
+            let mut differing = Vec::new();
+            for first in (0..rows.len()).step_by(ROWS_AT_ONCE) {
+                let chosen: Vec<bool> =
+                    (0..rows.len()).map(|position| (first..first + ROWS_AT_ONCE).contains(&position)).collect();
+                let part = rows.select(&chosen);
+                let found: Vec<(i64,)> =
+                    connection.load_rows(compare::differing(table, &part.ids, &part.columns)).await?;
+                differing.extend(found.into_iter().filter_map(|(id,)| RecordId::new(id)));
+            }
+            Ok(differing)
         })
         .await
     }

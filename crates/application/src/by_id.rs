@@ -13,6 +13,7 @@ use b24sync_domain::record::ReadToken;
 use b24sync_domain::run::{RunKind, RunSummary};
 use tokio_util::sync::CancellationToken;
 
+use crate::deletions::{self, Proven};
 use crate::holding::under_lease;
 use crate::pass::{self, Frame, Pass, Reading};
 use crate::ports::Ports;
@@ -21,10 +22,14 @@ use crate::schema;
 /// Records that one request asks for (50 commands of 50 ids, Bitrix24 REST 6.1).
 const IDS_AT_ONCE: usize = 2_500;
 
+/// Control records that are asked for besides those that may have to be left out.
+const SPARE_CONTROLS: usize = 4;
+
 /// Applies these records of `entity`, whatever happened to them.
 ///
 /// # Errors
-/// As for every sync. A record that is neither shown nor proven to be gone keeps its row, and a warning says so.
+/// As for every sync; [`SyncError::DeletionsHeld`] when more of them are gone than is believable, and
+/// [`SyncError::NothingVisible`] when nothing proves that the others are gone: rows stay then.
 #[tracing::instrument(name = "sync.by_id", skip_all, fields(entity = %entity, records = ids.len()))]
 pub async fn sync_by_ids(
     ports: &Ports,
@@ -48,6 +53,7 @@ pub(crate) async fn under(frame: Frame<'_>, ids: &[RecordId]) -> Result<RunSumma
 async fn read_named(pass: &mut Pass<'_>, ids: &[RecordId]) -> Result<Reading, SyncError> {
     let mut plan = schema::ensure(pass.ports, pass.entity, pass.timestamps).await?;
     pass.announce(u64::try_from(ids.len()).ok()).await;
+    let mut proven = Proven::new();
     for part in ids.chunks(IDS_AT_ONCE) {
         if pass.stop.is_cancelled() {
             return Ok(Reading::Stopped);
@@ -59,27 +65,25 @@ async fn read_named(pass: &mut Pass<'_>, ids: &[RecordId]) -> Result<Reading, Sy
         pass.store(&mut plan, batch, None).await?;
         let absent: Vec<RecordId> = part.iter().copied().filter(|id| !shown.contains(id)).collect();
         for absent in absent.chunks(MAX_EVIDENCE) {
-            settle_absent(pass, &mut plan, absent).await?;
+            settle_absent(pass, &mut plan, absent, &mut proven).await?;
         }
     }
+    deletions::bury(pass, proven, false).await?;
     Ok(Reading::Complete)
 }
 
 /// Records that a list by ids left out are deleted or not readable: only reading them one by one tells.
-async fn settle_absent(pass: &mut Pass<'_>, plan: &mut SchemaPlan, absent: &[RecordId]) -> Result<(), SyncError> {
-    let Some(control) = pass.control_since(ReadToken(0)).await? else {
-        tracing::warn!(entity = %pass.entity, rows = absent.len(), "no record is known that could prove {} others to be gone", absent.len());
-        return Ok(());
+async fn settle_absent(
+    pass: &mut Pass<'_>,
+    plan: &mut SchemaPlan,
+    absent: &[RecordId],
+    proven: &mut Proven,
+) -> Result<(), SyncError> {
+    // Some of the latest may be among those that are asked for.
+    let controls = pass.controls(ReadToken(0), absent.len() + SPARE_CONTROLS).await?;
+    let Some(evidence) = deletions::question(pass, absent, &controls, false).await? else {
+        let (run, kind) = (pass.run.id, pass.run.kind);
+        return Err(SyncError::NothingVisible { entity: pass.entity, run, kind, count: absent.len() });
     };
-    let evidence = pass.ports.source.evidence(pass.entity, absent, control, &pass.ports.order).await;
-    let evidence = evidence.map_err(|source| pass.source_failed(source))?;
-    if !evidence.control_found {
-        tracing::warn!(entity = %pass.entity, record.id = %control, "the record that should prove others to be gone is not shown itself");
-        return Ok(());
-    }
-    if !evidence.denied.is_empty() {
-        tracing::warn!(entity = %pass.entity, rows = evidence.denied.len(), "the webhook's user may not read {} of the records", evidence.denied.len());
-    }
-    pass.bury(&evidence.missing, evidence.read).await?;
-    pass.apply_by_id(plan, &evidence.found).await
+    deletions::settle(pass, plan, evidence, proven).await
 }

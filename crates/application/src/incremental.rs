@@ -1,6 +1,7 @@
 //! Reads what changed since the watermark, and what is new whatever its times say (CORRECTNESS 4.3).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::SyncError;
@@ -50,19 +51,33 @@ pub(crate) async fn under(frame: Frame<'_>) -> Result<RunSummary, SyncError> {
     let standing = ports.runs.standing(entity).await.map_err(|source| SyncError::Store { entity, source })?;
     let Some(standing) = standing else { return Box::pin(backfill::under(frame, None)).await };
     portal::claim(ports, entity).await?;
-    let Some(style) = portal::bounds(ports, entity).await? else {
-        return Box::pin(backfill::under(frame, None)).await;
-    };
-    let read = async |pass: &mut Pass<'_>| read_news(pass, standing, style).await;
+    let live = ports.deletions.live(entity).await.map_err(|source| SyncError::Store { entity, source })?;
+    // Where there is nothing, nothing can have changed: what is new is found by its id.
+    let known = if live == 0 { Some(BoundStyle::default()) } else { portal::bounds(ports, entity).await? };
+    let Some(style) = known else { return Box::pin(backfill::under(frame, None)).await };
+    let clock_went_back = AtomicBool::new(false);
+    let read = async |pass: &mut Pass<'_>| read_news(pass, standing, style, &clock_went_back).await;
     let summary = pass::run(frame, RunKind::Incremental, read).await?;
-    if summary.status.has_ended_well() && drift::needs_everything(ports, entity).await? {
+    if !summary.status.has_ended_well() {
+        return Ok(summary);
+    }
+    if clock_went_back.load(Ordering::Relaxed) {
+        tracing::warn!(entity = %entity, "the portal's clock is behind the time up to which its changes are applied: every record is read until it has caught up");
+        return Box::pin(backfill::under(frame, None)).await;
+    }
+    if drift::needs_everything(ports, entity).await? {
         tracing::info!(entity = %entity, "fields have changed so that every record must be read again");
         return Box::pin(backfill::under(frame, None)).await;
     }
     Ok(summary)
 }
 
-async fn read_news(pass: &mut Pass<'_>, standing: Standing, style: BoundStyle) -> Result<Reading, SyncError> {
+async fn read_news(
+    pass: &mut Pass<'_>,
+    standing: Standing,
+    style: BoundStyle,
+    clock_went_back: &AtomicBool,
+) -> Result<Reading, SyncError> {
     let mut plan = schema::ensure(pass.ports, pass.entity, pass.timestamps).await?;
     pass.announce(None).await;
     let since = TimeBound { at: standing.watermark.0, style };
@@ -74,6 +89,8 @@ async fn read_news(pass: &mut Pass<'_>, standing: Standing, style: BoundStyle) -
     };
     let news = pass.ports.source.news(&query, &pass.ports.order).await;
     let news = news.map_err(|source| pass.source_failed(source))?;
+    // Changes of now would be stamped before the watermark, where no incremental sync looks for them.
+    clock_went_back.store(news.changed.source_time < standing.watermark.0, Ordering::Relaxed);
     let window = Window::ModifiedSince(since);
     let changed = follow(pass, &mut plan, window, news.changed, Progress::Kept).await?;
     if changed == Reading::Stopped {

@@ -40,6 +40,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) stop: &'a CancellationToken,
     pub(crate) run: Run,
     pub(crate) timestamps: TimestampStyle,
+    /// Records that may not be read any more, as far as they were asked for.
+    pub(crate) denied: usize,
     written: u64,
     deleted: u64,
 }
@@ -74,7 +76,7 @@ pub(crate) async fn run(
     portal::claim(ports, entity).await?;
     let run = ports.runs.open(entity, kind, lease).await.map_err(|source| SyncError::Store { entity, source })?;
     let (id, stop) = (run.id, &stop.child_token());
-    let mut pass = Pass { ports, entity, lease, stop, run, timestamps, written: 0, deleted: 0 };
+    let mut pass = Pass { ports, entity, lease, stop, run, timestamps, denied: 0, written: 0, deleted: 0 };
     let reading = tokio::select! {
         biased;
         reading = read(&mut pass) => reading,
@@ -200,8 +202,12 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Records of a range of ids that the table has.
-    pub(crate) async fn live_between(&self, after: Cursor, up_to: Option<Cursor>) -> Result<Vec<RecordId>, SyncError> {
+    /// Records of a range of ids that are to be there, and whether their rows are.
+    pub(crate) async fn live_between(
+        &self,
+        after: Cursor,
+        up_to: Option<Cursor>,
+    ) -> Result<Vec<(RecordId, bool)>, SyncError> {
         let live = self.ports.deletions.live_ids(self.entity, after, up_to).await;
         live.map_err(|source| self.store_failed(source))
     }
@@ -212,15 +218,11 @@ impl Pass<'_> {
         unseen.map_err(|source| self.store_failed(source))
     }
 
-    /// A record that this run has seen.
-    pub(crate) async fn control(&self) -> Result<Option<RecordId>, SyncError> {
-        self.control_since(self.run.start).await
-    }
-
-    /// A live record that a read since `since` has seen, the latest one.
-    pub(crate) async fn control_since(&self, since: ReadToken) -> Result<Option<RecordId>, SyncError> {
-        let control = self.ports.deletions.control(self.entity, since).await;
-        control.map_err(|source| self.store_failed(source))
+    /// Live records that reads since `since` have seen, the latest first.
+    pub(crate) async fn controls(&self, since: ReadToken, limit: usize) -> Result<Vec<RecordId>, SyncError> {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let controls = self.ports.deletions.controls(self.entity, since, limit).await;
+        controls.map_err(|source| self.store_failed(source))
     }
 
     /// Live records of the table.
@@ -266,6 +268,14 @@ impl Pass<'_> {
     }
 
     async fn complete(&self) -> Result<RunSummary, SyncError> {
+        if self.denied > 0 {
+            let remark = format!(
+                "{} records may not be read by the webhook's user any more; their rows stay as they are",
+                self.denied
+            );
+            let remarked = self.ports.runs.remark(self.run.id, &remark).await;
+            remarked.map_err(|source| self.store_failed(source))?;
+        }
         // A complete listing has at least its empty last page, and that page has a time.
         let started = self.run.source_start.unwrap_or(DateTime::UNIX_EPOCH + OVERLAP);
         let watermark = Watermark(started - OVERLAP);

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use b24sync_domain::entity::{EntityType, RecordId};
-use b24sync_domain::error::SyncError;
+use b24sync_domain::error::{Chain, SyncError};
 use b24sync_domain::lease::Lease;
 use b24sync_domain::mapping::TimestampStyle;
-use b24sync_domain::ports::LoggedRun;
+use b24sync_domain::ports::{LoggedRun, Requested};
 use b24sync_domain::run::{RunId, RunKind, RunStatus, RunSummary};
 use tokio_util::sync::CancellationToken;
 
@@ -78,9 +78,20 @@ pub async fn sync(
             on_wait(&held);
         }
         tokio::select! {
-            () = stop.cancelled() => return Ok(Outcome::Left),
+            () = stop.cancelled() => {
+                withdraw(ports, wish.entity, asked).await;
+                return Ok(Outcome::Left);
+            }
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
+    }
+}
+
+/// Takes the wish back, if nobody is at it: whoever made it does not want it any more.
+async fn withdraw(ports: &Ports, entity: EntityType, asked: Option<Requested>) {
+    let Some(asked) = asked.filter(|asked| !asked.coalesced) else { return };
+    if let Err(error) = ports.runs.withdraw(asked.run).await {
+        tracing::warn!(entity = %entity, run.id = %asked.run, error = %Chain(&error), "could not take the wish for a sync back");
     }
 }
 
@@ -103,13 +114,13 @@ pub async fn now(ports: &Ports, wish: Wish<'_>, stop: &CancellationToken) -> Res
 }
 
 /// Puts the wish where other processes see it. Named records are nobody else's wish.
-async fn request(ports: &Ports, wish: Wish<'_>) -> Result<Option<RunId>, SyncError> {
+async fn request(ports: &Ports, wish: Wish<'_>) -> Result<Option<Requested>, SyncError> {
     if wish.kind == RunKind::Webhook {
         return Ok(None);
     }
     let requested = ports.runs.request(wish.entity, wish.kind).await;
     let requested = requested.map_err(|source| SyncError::Store { entity: wish.entity, source })?;
-    Ok(Some(requested.run))
+    Ok(Some(requested))
 }
 
 async fn run(ports: &Ports, lease: &Lease, wish: Wish<'_>, stop: &CancellationToken) -> Result<RunSummary, SyncError> {
@@ -124,9 +135,9 @@ async fn run(ports: &Ports, lease: &Lease, wish: Wish<'_>, stop: &CancellationTo
 
 /// The run, if another process brought it to its end meanwhile. One whose process died has not ended in this sense: it
 /// is gone on with.
-async fn ended(ports: &Ports, entity: EntityType, run: Option<RunId>) -> Result<Option<LoggedRun>, SyncError> {
-    let Some(run) = run else { return Ok(None) };
-    let found = ports.runs.find(run).await.map_err(|source| SyncError::Store { entity, source })?;
+async fn ended(ports: &Ports, entity: EntityType, asked: Option<Requested>) -> Result<Option<LoggedRun>, SyncError> {
+    let Some(asked) = asked else { return Ok(None) };
+    let found = ports.runs.find(asked.run).await.map_err(|source| SyncError::Store { entity, source })?;
     let has_ended = |run: &LoggedRun| {
         run.status.parse().is_ok_and(|status: RunStatus| status.has_ended() && status != RunStatus::Interrupted)
     };

@@ -19,6 +19,9 @@ use crate::pass::{self, Frame, Pass, Reading};
 use crate::ports::Ports;
 use crate::schema;
 
+/// Records of the listing that may serve as control records.
+const CONTROLS: usize = 4;
+
 /// Lists nothing but the ids of `entity`, takes out what is proven to be gone, and reads what the table does not have.
 /// Changes of records that both sides have are not looked for: that is what an incremental sync is for.
 ///
@@ -50,7 +53,7 @@ async fn compare_ids(pass: &mut Pass<'_>) -> Result<Reading, SyncError> {
     pass.announce(None).await;
     let nothing = plan.mapping.narrowed(&HashSet::new());
     let mut unlisted = Vec::new();
-    let mut control = None;
+    let mut controls = Vec::new();
     let mut cursor = Cursor::START;
     loop {
         if pass.stop.is_cancelled() {
@@ -61,7 +64,9 @@ async fn compare_ids(pass: &mut Pass<'_>) -> Result<Reading, SyncError> {
         let batch = pass.ports.source.list(&query, &pass.ports.order).await;
         let batch = batch.map_err(|source| pass.source_failed(source))?;
         let end = batch.ids().last().copied();
-        control = end.or(control);
+        if !batch.is_empty() {
+            controls = batch.ids().iter().rev().take(CONTROLS).copied().collect();
+        }
         let next = end.map(|id| Cursor::after(id.get())).filter(|_| !batch.exhausted);
         let live = pass.live_between(cursor, next).await?;
         let unknown = settle_range(batch.ids(), live, &mut unlisted);
@@ -73,14 +78,14 @@ async fn compare_ids(pass: &mut Pass<'_>) -> Result<Reading, SyncError> {
             None => break,
         }
     }
-    deletions::reconcile(pass, &mut plan, Candidates::Unlisted { ids: unlisted.into_iter(), control }, None).await
+    deletions::reconcile(pass, &mut plan, Candidates::Unlisted { ids: unlisted.into_iter(), controls }, None).await
 }
 
-/// What of a range of ids the listing did not show goes to `unlisted`; what the table does not have is returned.
-fn settle_range(listed: &[RecordId], live: Vec<RecordId>, unlisted: &mut Vec<RecordId>) -> Vec<RecordId> {
+/// What of a range of ids the listing did not show goes to `unlisted`; what the table has no row of is returned.
+fn settle_range(listed: &[RecordId], live: Vec<(RecordId, bool)>, unlisted: &mut Vec<RecordId>) -> Vec<RecordId> {
     let shown: HashSet<RecordId> = listed.iter().copied().collect();
-    let known: HashSet<RecordId> = live.iter().copied().collect();
-    unlisted.extend(live.into_iter().filter(|id| !shown.contains(id)));
+    let known: HashSet<RecordId> = live.iter().filter(|(_, has_row)| *has_row).map(|(id, _)| *id).collect();
+    unlisted.extend(live.into_iter().map(|(id, _)| id).filter(|id| !shown.contains(id)));
     listed.iter().copied().filter(|id| !known.contains(id)).collect()
 }
 

@@ -1,12 +1,13 @@
 //! Compares portal and replica, and changes nothing.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::SyncError;
-use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::mapping::rows::{self, MappedBatch};
 use b24sync_domain::mapping::schema::SchemaPlan;
+use b24sync_domain::mapping::{ColumnName, TimestampStyle};
 use b24sync_domain::ports::{ListQuery, StatusStore};
 use b24sync_domain::progress::{Cursor, Window};
 use b24sync_domain::reconcile::{self, Difference, DifferenceKind};
@@ -32,6 +33,8 @@ pub struct Comparison {
     pub extra: u64,
     /// Records whose content differs.
     pub different: u64,
+    /// Records whose rows were changed by somebody else.
+    pub altered: u64,
     /// Records that cannot be stored.
     pub quarantined: u64,
     /// The differences, ascending by id.
@@ -43,7 +46,7 @@ pub struct Comparison {
 impl Comparison {
     /// Whether both sides are equal, quarantined records aside.
     pub fn is_equal(&self) -> bool {
-        self.complete && self.missing + self.extra + self.different == 0
+        self.complete && self.missing + self.extra + self.different + self.altered == 0
     }
 
     /// Records that reading them again may bring together; those in quarantine it would not.
@@ -61,13 +64,15 @@ impl Comparison {
         self.missing += of(DifferenceKind::Missing);
         self.extra += extra;
         self.different += of(DifferenceKind::Different);
+        self.altered += of(DifferenceKind::Altered);
         self.quarantined += of(DifferenceKind::Quarantined);
         self.equal += number(shown) - (number(differences.len()) - extra);
         self.differences.extend(differences);
     }
 }
 
-/// Reads every record of `entity` and holds it against the replica: ids, then content by hash. Takes no lease and writes
+/// Reads every record of `entity` and holds it against the replica: ids, content by hash, and the rows
+/// themselves. Takes no lease and writes
 /// nothing; what changes meanwhile shows up as a difference.
 ///
 /// # Errors
@@ -82,6 +87,7 @@ pub async fn verify(
 ) -> Result<Comparison, SyncError> {
     portal::check(ports, entity).await?;
     let mut plan = schema::plan(ports, entity, timestamps).await?;
+    let to_add: HashSet<ColumnName> = plan.add.iter().map(|column| column.name.clone()).collect();
     let mut comparison = Comparison::default();
     let mut cursor = Cursor::START;
     while !stop.is_cancelled() {
@@ -90,7 +96,9 @@ pub async fn verify(
         let batch = ports.source.list(&query, &ports.order).await;
         let batch = batch.map_err(|source| SyncError::Source { entity, source })?;
         let (exhausted, end) = (batch.exhausted, batch.ids().last().map(|id| Cursor::after(id.get())));
-        let shown = map(&mut plan, &batch);
+        let mut shown = map(&mut plan, &batch);
+        // What the table does not have yet cannot be compared; a value there shows up in the hash.
+        shown.rows.columns.retain(|column| !to_add.contains(&column.name));
         drop(batch);
         let up_to = if exhausted { None } else { end };
         compare_range(status, entity, (cursor, up_to), &shown, &mut comparison).await?;
@@ -131,6 +139,12 @@ async fn compare_range(
         from = Cursor::after(last.id.get());
         stored.extend(part);
     }
-    comparison.add(shown.rows.len() + shown.rejected.len(), reconcile::compare(shown, &stored));
+    let mut differences = reconcile::compare(shown, &stored);
+    let known: HashSet<RecordId> = differences.iter().map(|difference| difference.id).collect();
+    let altered = status.differing(&shown.rows).await.map_err(|source| SyncError::Store { entity, source })?;
+    let altered = altered.into_iter().filter(|id| !known.contains(id));
+    differences.extend(altered.map(|id| Difference { id, kind: DifferenceKind::Altered }));
+    differences.sort_by_key(|difference| difference.id);
+    comparison.add(shown.rows.len() + shown.rejected.len(), differences);
     Ok(())
 }

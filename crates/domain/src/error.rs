@@ -399,10 +399,16 @@ pub enum SyncError {
         live: u64,
     },
     /// Records are missing from the listing, and nothing proves that the webhook's user may still read the others.
-    #[error("the portal shows none of the {count} records of `{entity}` that the table has; nothing was deleted")]
+    #[error(
+        "run {run} was not shown {count} or more records of `{entity}` that the table has, and no other one that proves that they are gone: nothing was deleted"
+    )]
     NothingVisible {
         /// Whose records.
         entity: EntityType,
+        /// The run that found this.
+        run: RunId,
+        /// What that run did: only a full one can be confirmed.
+        kind: RunKind,
         /// How many rows stand in question, as far as they were counted.
         count: usize,
     },
@@ -491,14 +497,17 @@ impl SyncError {
                 "use another database for another portal; if it is the same portal under a new address, run the sync once with `--portal-moved`"
             }
             SyncError::AlreadyRunning { .. } => "wait for it, or watch it with `b24sync status`",
-            SyncError::DeletionsHeld { kind: RunKind::Sweep, .. } => {
+            SyncError::DeletionsHeld { kind: RunKind::Sweep | RunKind::Incremental | RunKind::Webhook, .. } => {
                 "look whether they are really gone in the portal; then run `b24sync sync ENTITY` and confirm the run that it names"
             }
             SyncError::DeletionsHeld { .. } => {
                 "look whether they are really gone in the portal; then confirm with `b24sync sync ENTITY --confirm-deletes RUN`"
             }
+            SyncError::NothingVisible { kind: RunKind::Full, .. } => {
+                "check that the webhook's user may still read all of CRM; if the records are really gone, confirm with `b24sync sync ENTITY --confirm-deletes RUN`"
+            }
             SyncError::NothingVisible { .. } => {
-                "check that the webhook's user may still read all of CRM; if the records are really gone, delete the rows by hand"
+                "check that the webhook's user may still read all of CRM; if the records are really gone, run `b24sync sync ENTITY` and confirm the run that it names"
             }
             SyncError::MissingField { .. } => "check that the webhook's user may read this part of CRM",
             SyncError::Contested { .. } => {

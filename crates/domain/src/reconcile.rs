@@ -34,6 +34,8 @@ pub enum DifferenceKind {
     Extra,
     /// Both have it, with different content.
     Different,
+    /// The table has it with other content than was stored: somebody changed the row.
+    Altered,
     /// It cannot be stored; the quarantine says why.
     Quarantined,
 }
@@ -45,6 +47,7 @@ impl DifferenceKind {
             DifferenceKind::Missing => "missing",
             DifferenceKind::Extra => "extra",
             DifferenceKind::Different => "different",
+            DifferenceKind::Altered => "altered",
             DifferenceKind::Quarantined => "quarantined",
         }
     }
@@ -55,6 +58,7 @@ impl DifferenceKind {
             DifferenceKind::Missing => "created or restored since the last sync, or its row was deleted by hand",
             DifferenceKind::Extra => "deleted in the portal since the last full sync, or not readable any more",
             DifferenceKind::Different => "changed since the last sync",
+            DifferenceKind::Altered => "its row was changed by hand, or by a trigger",
             DifferenceKind::Quarantined => "cannot be stored; `b24sync quarantine list` says why",
         }
     }

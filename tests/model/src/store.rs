@@ -142,6 +142,10 @@ impl RecordStore for ModelStore {
         self.inner().pin_column(entity, column).await
     }
 
+    async fn forget(&self, entity: EntityType, ids: &[RecordId]) -> Result<(), StoreError> {
+        self.inner().forget(entity, ids).await
+    }
+
     async fn commit(&self, batch: &MappedBatch, step: &Step, lease: &Lease) -> Result<Commit, StoreError> {
         let told = |commit: &Commit, name: &str| {
             self.fenced(name, lease, "commit");
@@ -223,12 +227,12 @@ impl DeletionStore for ModelStore {
         entity: EntityType,
         after: Cursor,
         up_to: Option<Cursor>,
-    ) -> Result<Vec<RecordId>, StoreError> {
+    ) -> Result<Vec<(RecordId, bool)>, StoreError> {
         self.call("live_ids", self.inner().live_ids(entity, after, up_to), |_, _| {}).await
     }
 
-    async fn control(&self, entity: EntityType, since: ReadToken) -> Result<Option<RecordId>, StoreError> {
-        self.call("control", self.inner().control(entity, since), |_, _| {}).await
+    async fn controls(&self, entity: EntityType, since: ReadToken, limit: u32) -> Result<Vec<RecordId>, StoreError> {
+        self.call("controls", self.inner().controls(entity, since, limit), |_, _| {}).await
     }
 
     async fn live(&self, entity: EntityType) -> Result<u64, StoreError> {
@@ -259,6 +263,14 @@ impl DeletionStore for ModelStore {
 impl RunLog for ModelStore {
     async fn request(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError> {
         self.call("request", self.inner().request(entity, kind), |_, _| {}).await
+    }
+
+    async fn withdraw(&self, run: RunId) -> Result<(), StoreError> {
+        self.inner().withdraw(run).await
+    }
+
+    async fn remark(&self, run: RunId, remark: &str) -> Result<(), StoreError> {
+        self.inner().remark(run, remark).await
     }
 
     async fn find(&self, run: RunId) -> Result<Option<LoggedRun>, StoreError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use b24sync_domain::error::StoreError;
 use b24sync_domain::lease::{Grant, Lease, Scope};
 use b24sync_domain::mapping::TimestampStyle;
+use b24sync_domain::mapping::rows::Rejection;
 use b24sync_domain::mapping::schema::SchemaPlan;
 use b24sync_domain::mapping::schema::{FieldChange, RereadScope};
 use b24sync_domain::portal::{BoundStyle, EntityProbe, PortalProfile};
@@ -161,6 +162,8 @@ where
         what_a_run_did_not_see_is_unseen
         a_buried_record_stays_buried_until_a_later_read
         a_record_that_was_stored_after_the_evidence_was_asked_for_is_not_buried
+        evidence_that_overlaps_with_the_stored_read_buries_nothing
+        a_remark_outlives_its_run
         live_records_are_listed_by_range
         wishes_for_the_same_run_coalesce
         a_full_run_does_what_smaller_wishes_wanted
@@ -446,15 +449,35 @@ pub async fn what_a_run_did_not_see_is_unseen(stores: &Stores) {
     let first = mapped(&scene.plan, stores.token().await, &samples(&[1, 2, 3, 4]));
     stores.records.commit(&first, &scene.step(None, 4), &scene.lease).await.expect("the commit");
     let start = stores.token().await;
-    assert_eq!(stores.deletions.control(deal(), start).await.expect("an answer"), None);
+    assert_eq!(stores.deletions.controls(deal(), start, 5).await.expect("an answer"), []);
     let second = mapped(&scene.plan, stores.token().await, &samples(&[2]));
     stores.records.commit(&second, &scene.step(None, 1), &scene.lease).await.expect("the commit");
     let unseen = stores.deletions.unseen(deal(), start, Cursor::START, 10).await.expect("an answer");
     assert_eq!(numbers(&unseen), [1, 3, 4]);
     let after = stores.deletions.unseen(deal(), start, Cursor::after(1), 1).await.expect("an answer");
     assert_eq!(numbers(&after), [3]);
-    assert_eq!(stores.deletions.control(deal(), start).await.expect("an answer"), Some(id(2)));
+    assert_eq!(stores.deletions.controls(deal(), start, 5).await.expect("an answer"), [id(2)]);
     assert_eq!(stores.deletions.live(deal()).await.expect("an answer"), 4);
+}
+
+/// I4: evidence that was asked for while the stored version was on its way proves nothing against it.
+pub async fn evidence_that_overlaps_with_the_stored_read_buries_nothing(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    let read = stores.token().await;
+    let evidence = stores.token().await;
+    assert_eq!(scene.title(read, 1, "a").await, (1, 0, vec![]));
+    let buried = stores.deletions.bury(deal(), &[id(7)], evidence, &scene.lease).await.expect("an answer");
+    assert!(buried.is_empty(), "{buried:?}");
+    assert_eq!(stores.deletions.live(deal()).await.expect("an answer"), 1);
+}
+
+/// What was odd about a run that ended well stands in the log.
+pub async fn a_remark_outlives_its_run(stores: &Stores) {
+    let scene = Scene::new(stores).await;
+    stores.runs.remark(scene.run.id, "3 records may not be read").await.expect("the remark");
+    stores.runs.complete(scene.run.id, Watermark(later()), &scene.lease).await.expect("completed");
+    let logged = stores.runs.find(scene.run.id).await.expect("the log").expect("the run");
+    assert_eq!((logged.status.as_str(), logged.error.as_deref()), ("completed", Some("3 records may not be read")));
 }
 
 /// I5.
@@ -496,10 +519,23 @@ pub async fn live_records_are_listed_by_range(stores: &Stores) {
     stores.deletions.bury(deal(), &[id(5)], evidence, &scene.lease).await.expect("the burial");
     let live = async |after, up_to: Option<i64>| {
         let live = stores.deletions.live_ids(deal(), Cursor::after(after), up_to.map(Cursor::after)).await;
-        numbers(&live.expect("the ids"))
+        live.expect("the ids").into_iter().map(|(id, has_row)| (id.get(), has_row)).collect::<Vec<_>>()
     };
-    assert_eq!(live(0, None).await, [3, 7, 9]);
-    assert_eq!(live(3, Some(7)).await, [7]);
+    assert_eq!(live(0, None).await, [(3, true), (7, true), (9, true)]);
+    assert_eq!(live(3, Some(7)).await, [(7, true)]);
+    // A record that was never stored is none of the table's, and yet one to ask for.
+    let mut refused = mapped(&scene.plan, stores.token().await, &[]);
+    refused.rejected = vec![Rejection { id: id(8), field: None, reason: "odd".to_owned(), excerpt: None }];
+    stores.records.commit(&refused, &scene.step(None, 4), &scene.lease).await.expect("the commit");
+    assert_eq!(live(3, None).await, [(7, true), (8, false), (9, true)]);
+    let later = stores.token().await;
+    let unseen = stores.deletions.unseen(deal(), later, Cursor::START, 10).await.expect("an answer");
+    assert_eq!(numbers(&unseen), [3, 7, 8, 9]);
+    let evidence = stores.token().await;
+    let buried = stores.deletions.bury(deal(), &[id(8)], evidence, &scene.lease).await.expect("the burial");
+    assert_eq!(numbers(&buried), [8]);
+    assert_eq!(live(3, None).await, [(7, true), (9, true)]);
+    assert_eq!(stores.status.quarantine(None, 10).await.expect("the quarantine"), []);
 }
 
 /// I8: same answer, same run id (CORRECTNESS 4.7).
@@ -544,7 +580,13 @@ pub async fn a_full_run_does_what_smaller_wishes_wanted(stores: &Stores) {
     let wished = stores.runs.request(deal(), RunKind::Sweep).await.expect("a wish");
     assert!(wished.run != run.id);
     assert_eq!(stores.runs.open(deal(), RunKind::Full, &lease).await.expect("a run").id, run.id);
-    let logged = stores.runs.find(wished.run).await.expect("the log").expect("the run");
+    let status = async || stores.runs.find(wished.run).await.expect("the log").expect("the run").status;
+    assert_eq!(status().await, "queued", "it is not done yet");
+    stores.runs.complete(run.id, Watermark(portal_time(0).with_timezone(&Utc)), &lease).await.expect("the end");
+    assert_eq!(status().await, "completed");
+    let taken_back = stores.runs.request(deal(), RunKind::Full).await.expect("a wish");
+    stores.runs.withdraw(taken_back.run).await.expect("the withdrawal");
+    let logged = stores.runs.find(taken_back.run).await.expect("the log").expect("the run");
     assert_eq!(logged.status, "cancelled");
 }
 

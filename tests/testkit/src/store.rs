@@ -83,6 +83,8 @@ pub(crate) struct State {
     leases: HashMap<Scope, HeldLease>,
     pub(crate) runs: Vec<RunRow>,
     quarantine: BTreeMap<(EntityType, i64), Rejection>,
+    /// The read that put a record into quarantine.
+    refused_by: HashMap<(EntityType, i64), i64>,
     standings: HashMap<EntityType, FakeStanding>,
     pending: BTreeMap<(EntityType, FieldName), PendingChange>,
     pub(crate) settings: HashMap<EntityType, EntitySettings>,
@@ -176,12 +178,13 @@ impl State {
         self.runs.iter().rposition(|row| row.run.entity == entity && row.run.kind == kind && waits(row))
     }
 
-    /// Queued runs that this one does the work of.
-    fn serve_others(&mut self, run: &Run) {
+    /// Queued runs whose work this one has done.
+    fn serve_others(&mut self, run: &Run, status: RunStatus) {
         for row in &mut self.runs {
-            if row.run.entity == run.entity && row.status == RunStatus::Queued && run.kind.serves(row.run.kind) {
-                row.status = RunStatus::Cancelled;
-                row.error = Some(format!("run {} does it", run.id));
+            let served = run.kind != row.run.kind && run.kind.serves(row.run.kind);
+            if row.run.entity == run.entity && row.status == RunStatus::Queued && served {
+                row.status = status;
+                row.error = Some(format!("done by run {}", run.id));
             }
         }
     }
@@ -221,6 +224,12 @@ impl State {
         let started = self.clock;
         self.runs.push(RunRow::new(run.clone(), started, status));
         run
+    }
+
+    /// Records in quarantine of which nothing was ever stored.
+    fn never_stored(&self, entity: EntityType) -> Vec<i64> {
+        let known = |id: i64| self.items.get(&(entity, id)).is_some_and(|item| !item.deleted);
+        self.quarantine.keys().filter(|(of, id)| *of == entity && !known(*id)).map(|(_, id)| *id).collect()
     }
 
     fn draw(&mut self) -> i64 {
@@ -388,6 +397,16 @@ impl RecordStore for FakeStore {
         Ok(())
     }
 
+    async fn forget(&self, entity: EntityType, ids: &[RecordId]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        for id in ids {
+            if let Some(item) = state.items.get_mut(&(entity, id.get())) {
+                item.hash = None;
+            }
+        }
+        Ok(())
+    }
+
     async fn commit(&self, batch: &MappedBatch, step: &Step, lease: &Lease) -> Result<Commit, StoreError> {
         let mut state = self.state();
         state.fence(lease)?;
@@ -398,6 +417,7 @@ impl RecordStore for FakeStore {
             let key = (batch.rows.entity, rejection.id.get());
             if state.items.get(&key).is_none_or(|stored| batch.rows.read.0 > stored.read) {
                 state.quarantine.insert(key, rejection.clone());
+                state.refused_by.insert(key, batch.rows.read.0);
                 quarantined += 1;
             }
         }
@@ -511,10 +531,13 @@ impl DeletionStore for FakeStore {
         let state = self.state();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let live = state.items.iter().filter(|((of, _), item)| *of == entity && !item.deleted && item.read < since.0);
-        let quarantined = |id: i64| state.quarantine.contains_key(&(entity, id));
-        let mut ids: Vec<i64> =
-            live.map(|((_, id), _)| *id).filter(|id| *id > after.get() && !quarantined(*id)).collect();
-        ids.sort_unstable();
+        let seen_in_quarantine = |id: i64| {
+            state.quarantine.contains_key(&(entity, id))
+                && state.refused_by.get(&(entity, id)).is_some_and(|read| *read >= since.0)
+        };
+        let mut ids: std::collections::BTreeSet<i64> = live.map(|((_, id), _)| *id).collect();
+        ids.extend(state.never_stored(entity));
+        ids.retain(|id| *id > after.get() && !seen_in_quarantine(*id));
         Ok(ids.into_iter().take(limit).map(crate::build::id).collect())
     }
 
@@ -523,21 +546,24 @@ impl DeletionStore for FakeStore {
         entity: EntityType,
         after: Cursor,
         up_to: Option<Cursor>,
-    ) -> Result<Vec<RecordId>, StoreError> {
+    ) -> Result<Vec<(RecordId, bool)>, StoreError> {
         let state = self.state();
-        let within = |id: i64| id > after.get() && up_to.is_none_or(|up_to| id <= up_to.get());
-        let live = state.items.iter().filter(|((of, id), item)| *of == entity && !item.deleted && within(*id));
-        let mut ids: Vec<i64> = live.map(|((_, id), _)| *id).collect();
-        ids.sort_unstable();
-        Ok(ids.into_iter().map(crate::build::id).collect())
+        let live = state.items.iter().filter(|((of, _), item)| *of == entity && !item.deleted).map(|((_, id), _)| *id);
+        let mut ids: std::collections::BTreeSet<i64> = live.collect();
+        ids.extend(state.never_stored(entity));
+        ids.retain(|id| *id > after.get() && up_to.is_none_or(|up_to| *id <= up_to.get()));
+        let has_row = |id: i64| state.rows.contains_key(&(entity, id));
+        Ok(ids.into_iter().map(|id| (crate::build::id(id), has_row(id))).collect())
     }
 
-    async fn control(&self, entity: EntityType, since: ReadToken) -> Result<Option<RecordId>, StoreError> {
+    async fn controls(&self, entity: EntityType, since: ReadToken, limit: u32) -> Result<Vec<RecordId>, StoreError> {
         let state = self.state();
         let live = state.items.iter().filter(|((of, _), item)| *of == entity && !item.deleted && item.read >= since.0);
-        // The latest read: what was seen long ago may be gone by now.
-        let seen = live.max_by_key(|((_, id), item)| (item.read, std::cmp::Reverse(*id)));
-        Ok(seen.map(|((_, id), _)| crate::build::id(*id)))
+        // The latest read first: what was seen long ago may be gone by now.
+        let mut seen: Vec<_> = live.map(|((_, id), item)| (std::cmp::Reverse(item.read), *id)).collect();
+        seen.sort_unstable();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(seen.into_iter().take(limit).map(|(_, id)| crate::build::id(id)).collect())
     }
 
     async fn live(&self, entity: EntityType) -> Result<u64, StoreError> {
@@ -591,6 +617,23 @@ impl RunLog for FakeStore {
         Ok(Requested { run: state.begin(entity, kind, RunStatus::Queued).id, coalesced: false })
     }
 
+    async fn withdraw(&self, run: RunId) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if let Ok(row) = state.run(run)
+            && row.status == RunStatus::Queued
+        {
+            row.status = RunStatus::Cancelled;
+        }
+        Ok(())
+    }
+
+    async fn remark(&self, run: RunId, remark: &str) -> Result<(), StoreError> {
+        if let Ok(row) = self.state().run(run) {
+            row.error = Some(remark.to_owned());
+        }
+        Ok(())
+    }
+
     async fn find(&self, run: RunId) -> Result<Option<LoggedRun>, StoreError> {
         Ok(self.state().runs.iter().find(|row| row.run.id == run).map(logged))
     }
@@ -617,7 +660,6 @@ impl RunLog for FakeStore {
             let run = row.run.clone();
             // The next process that goes on with it resumes it.
             row.run.resumed = true;
-            state.serve_others(&run);
             return Ok(run);
         }
         let (started, begun) = (state.clock, ReadToken(state.draw()));
@@ -676,6 +718,7 @@ impl RunLog for FakeStore {
         row.ended = place;
         let run = row.run.clone();
         let (status, started) = (row.status, row.started);
+        state.serve_others(&run, status);
         if run.kind == RunKind::Full {
             state.pending.retain(|_, pending| pending.covered_by != Some(run.id));
         }
@@ -812,6 +855,18 @@ impl StatusStore for FakeStore {
                 last_seen: DateTime::UNIX_EPOCH,
             })
             .collect())
+    }
+
+    async fn differing(&self, rows: &RowBatch) -> Result<Vec<RecordId>, StoreError> {
+        let state = self.state();
+        let differs = |(position, id): &(usize, &RecordId)| {
+            state.rows.get(&(rows.entity, id.get())).is_some_and(|row| {
+                rows.columns
+                    .iter()
+                    .any(|column| row.get(column.name.as_str()).cloned() != cell(&column.data, *position))
+            })
+        };
+        Ok(rows.ids.iter().enumerate().filter(differs).map(|(_, id)| *id).collect())
     }
 
     async fn fingerprints(

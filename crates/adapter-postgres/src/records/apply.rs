@@ -168,17 +168,8 @@ async fn write(
     for part in kept.chunks(rows_at_once) {
         let part: HashSet<usize> = part.iter().copied().collect();
         let chosen: Vec<bool> = (0..rows.len()).map(|position| part.contains(&position)).collect();
-        let ids: Vec<RecordId> = rows.ids.iter().zip(&chosen).filter(|(_, keep)| **keep).map(|(id, _)| *id).collect();
-        let columns: Vec<Column> = rows
-            .columns
-            .iter()
-            .map(|column| Column {
-                name: column.name.clone(),
-                column_type: column.column_type,
-                data: column.data.select(&chosen),
-            })
-            .collect();
-        write_part(transaction, destination, &ids, &columns).await?;
+        let part = rows.select(&chosen);
+        write_part(transaction, destination, &part.ids, &part.columns).await?;
     }
     Ok(count(kept.len()))
 }

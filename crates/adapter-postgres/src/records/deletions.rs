@@ -4,14 +4,18 @@ use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::StoreError;
 use b24sync_domain::lease::Lease;
+use b24sync_domain::mapping::rows::Rejection;
 use b24sync_domain::ports::DeletionStore;
 use b24sync_domain::progress::Cursor;
 use b24sync_domain::record::ReadToken;
+use b24sync_domain::run::RunId;
 use b24sync_domain::settings::DeleteMode;
 use diesel::sql_types::{BigInt, SmallInt};
 
+use super::quarantine;
 use crate::error::Trouble;
 use crate::leases::fence;
+use crate::sql::upsert::RowTimes;
 use crate::sql::{catalog, deletions, sql};
 use crate::store::PgStore;
 use crate::transaction::{Transaction, retrying};
@@ -40,33 +44,29 @@ impl DeletionStore for PgStore {
         entity: EntityType,
         after: Cursor,
         up_to: Option<Cursor>,
-    ) -> Result<Vec<RecordId>, StoreError> {
+    ) -> Result<Vec<(RecordId, bool)>, StoreError> {
         retrying("reading which records there are", || async {
             let mut connection = self.connections().lend().await?;
-            let statement = sql("select item_id from b24sync.item_state where deleted_at is null and entity = ")
-                .bind::<SmallInt, _>(entity.type_id())
-                .text(" and item_id > ")
-                .bind::<BigInt, _>(after.get())
-                .text(" and item_id <= ")
-                .bind::<BigInt, _>(up_to.map_or(i64::MAX, Cursor::get))
-                .text(" order by item_id")
-                .rows::<(BigInt,)>();
-            Ok(ids(connection.load_rows(statement).await?))
+            let up_to = up_to.map_or(i64::MAX, Cursor::get);
+            let statement = deletions::live_ids(self.table(entity), entity.type_id(), after.get(), up_to);
+            let rows: Vec<(i64, bool)> = connection.load_rows(statement).await?;
+            Ok(rows.into_iter().filter_map(|(id, has_row)| Some((RecordId::new(id)?, has_row))).collect())
         })
         .await
     }
 
-    async fn control(&self, entity: EntityType, since: ReadToken) -> Result<Option<RecordId>, StoreError> {
-        retrying("looking for a record that was seen", || async {
+    async fn controls(&self, entity: EntityType, since: ReadToken, limit: u32) -> Result<Vec<RecordId>, StoreError> {
+        retrying("looking for records that were seen", || async {
             let mut connection = self.connections().lend().await?;
+            // Of those of one answer, neighbours would be deleted together more often than others.
             let statement = sql("select item_id from b24sync.item_state where deleted_at is null and entity = ")
                 .bind::<SmallInt, _>(entity.type_id())
                 .text(" and read_seq >= ")
                 .bind::<BigInt, _>(since.0)
-                .text(" order by read_seq desc, item_id limit 1")
+                .text(" order by read_seq desc, pg_catalog.hashint8(item_id) limit ")
+                .bind::<BigInt, _>(i64::from(limit))
                 .rows::<(BigInt,)>();
-            let row: Option<(i64,)> = connection.load_row(statement).await?;
-            Ok(row.and_then(|(id,)| RecordId::new(id)))
+            Ok(ids(connection.load_rows(statement).await?))
         })
         .await
     }
@@ -108,21 +108,73 @@ async fn bury(
     lease: &Lease,
 ) -> Result<Vec<RecordId>, Trouble> {
     fence(transaction, lease).await?;
-    let buried: Vec<(i64,)> =
-        transaction.load_rows(deletions::tombstones(entity.type_id(), read.0, ids_to_bury)).await?;
-    let buried = ids(buried);
-    if !buried.is_empty() {
-        let table = store.table(entity);
-        let times = catalog::row_times(transaction, table, entity).await?;
-        transaction
-            .perform(match (store.deletes(), times.deleted_zoned) {
-                (DeleteMode::Soft, Some(zoned)) => deletions::mark_rows(table, times, zoned, &buried),
-                _ => deletions::delete_rows(table, &buried),
-            })
-            .await?;
-        transaction.perform(deletions::leave_quarantine(entity.type_id(), &buried)).await?;
+    let times = catalog::row_times(transaction, store.table(entity), entity).await?;
+    match bury_or_undo(transaction, store, entity, ids_to_bury, read, times).await {
+        Err(Trouble::Failed(failure)) if failure.is_about_data() => {}
+        other => return other,
+    }
+    // A row that something of the user's holds fast must not hold the others.
+    let mut buried = Vec::new();
+    let mut held = Vec::new();
+    for id in ids_to_bury {
+        match bury_or_undo(transaction, store, entity, &[*id], read, times).await {
+            Ok(one) => buried.extend(one),
+            Err(Trouble::Failed(failure)) if failure.is_about_data() => {
+                let reason = format!("deleted in the portal, but its row cannot be deleted: {failure}");
+                held.push(Rejection { id: *id, field: None, reason, excerpt: None });
+            }
+            Err(trouble) => return Err(trouble),
+        }
+    }
+    let running: Option<(i64,)> = transaction
+        .load_row(
+            sql("select run_id from b24sync.runs where status = 'running' and entity = ")
+                .bind::<SmallInt, _>(entity.type_id())
+                .rows::<(BigInt,)>(),
+        )
+        .await?;
+    if let Some((run,)) = running {
+        quarantine::put(transaction, entity, read, RunId(run), &held.iter().collect::<Vec<_>>()).await?;
     }
     Ok(buried)
+}
+
+/// Buries all of these records or none.
+async fn bury_or_undo(
+    transaction: &mut Transaction,
+    store: &PgStore,
+    entity: EntityType,
+    ids_to_bury: &[RecordId],
+    read: ReadToken,
+    times: RowTimes,
+) -> Result<Vec<RecordId>, Trouble> {
+    transaction.savepoint().await?;
+    let work = async {
+        let buried: Vec<(i64,)> =
+            transaction.load_rows(deletions::tombstones(entity.type_id(), read.0, ids_to_bury)).await?;
+        let buried = ids(buried);
+        if !buried.is_empty() {
+            let table = store.table(entity);
+            transaction
+                .perform(match (store.deletes(), times.deleted_zoned) {
+                    (DeleteMode::Soft, Some(zoned)) => deletions::mark_rows(table, times, zoned, &buried),
+                    _ => deletions::delete_rows(table, &buried),
+                })
+                .await?;
+            transaction.perform(deletions::leave_quarantine(entity.type_id(), &buried)).await?;
+        }
+        Ok(buried)
+    };
+    match work.await {
+        Ok(buried) => {
+            transaction.release().await?;
+            Ok(buried)
+        }
+        Err(trouble) => {
+            transaction.undo().await?;
+            Err(trouble)
+        }
+    }
 }
 
 fn ids(rows: Vec<(i64,)>) -> Vec<RecordId> {

@@ -92,15 +92,22 @@ async fn keep_deleted(
     let columns = catalog::columns(transaction, relation.oid).await?;
     match columns.iter().find(|column| column.name == "deleted_at") {
         None => transaction.change(&ddl::add_deleted_at(table, store.timestamps())).await?,
-        Some(column) if is_time(column) => {}
-        Some(column) => {
-            return Err(cannot(table, format!("its column `deleted_at` has the type `{}`", column.written)));
+        Some(_) if keeps_deleted(transaction, entity).await? => {}
+        Some(_) => {
+            let reason = "it has a column `deleted_at` of its own, which DELETE_MODE=soft needs: rename that column, or use DELETE_MODE=hard";
+            return Err(cannot(table, reason.to_owned()));
         }
     }
     let statement = sql("update b24sync.replicas set keeps_deleted = true where not keeps_deleted and entity = ")
         .bind::<SmallInt, _>(entity.type_id());
     transaction.perform(statement).await?;
     Ok(())
+}
+
+async fn keeps_deleted(connection: &mut Connection, entity: EntityType) -> Result<bool, Trouble> {
+    let keeps: Option<bool> =
+        replicas::table.find(entity.type_id()).select(replicas::keeps_deleted).first(connection).await.optional()?;
+    Ok(keeps.unwrap_or_default())
 }
 
 fn is_time(column: &CatalogColumn) -> bool {

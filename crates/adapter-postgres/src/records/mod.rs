@@ -15,7 +15,7 @@ mod widen;
 pub(crate) use drift::forget_covered;
 
 use async_trait::async_trait;
-use b24sync_domain::entity::EntityType;
+use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::StoreError;
 use b24sync_domain::lease::Lease;
 use b24sync_domain::mapping::ColumnName;
@@ -23,6 +23,7 @@ use b24sync_domain::mapping::rows::MappedBatch;
 use b24sync_domain::mapping::schema::{KnownTable, SchemaPlan};
 use b24sync_domain::ports::{Commit, RecordStore, Step};
 
+use crate::sql::guard;
 use crate::store::PgStore;
 use crate::transaction::retrying;
 
@@ -44,6 +45,15 @@ impl RecordStore for PgStore {
         retrying("remembering a column that cannot be widened", || async {
             let mut connection = self.connections().lend().await?;
             widen::pin(&mut connection, entity, column.as_str()).await
+        })
+        .await
+    }
+
+    async fn forget(&self, entity: EntityType, ids: &[RecordId]) -> Result<(), StoreError> {
+        retrying("forgetting the content of records", || async {
+            let mut connection = self.connections().lend().await?;
+            connection.perform(guard::forget(entity.type_id(), ids)).await?;
+            Ok(())
         })
         .await
     }

@@ -60,9 +60,45 @@ pub(super) async fn complete(
     if kind == RunKind::Full {
         forget_covered(connection, run).await?;
     }
+    serve_others(connection, tables, entity, kind, run, status).await?;
     stand(connection, entity, kind, run, watermark).await?;
     publish(connection, tables, entity).await?;
     Ok(status)
+}
+
+/// Ends queued runs whose work this one has done.
+async fn serve_others(
+    connection: &mut Connection,
+    tables: &SystemTables,
+    entity: EntityType,
+    kind: RunKind,
+    run: RunId,
+    status: RunStatus,
+) -> Result<(), Trouble> {
+    let served: Vec<&str> =
+        RunKind::ALL.into_iter().filter(|other| *other != kind && kind.serves(*other)).map(RunKind::as_str).collect();
+    if served.is_empty() {
+        return Ok(());
+    }
+    let logs = tables.logs();
+    let statement =
+        sql("with served as (update b24sync.runs set resumable = false, finished_at = clock_timestamp(), status = ")
+            .bind::<Text, _>(status.as_str())
+            .text(" where status = 'queued' and entity = ")
+            .bind::<SmallInt, _>(entity.type_id())
+            .text(" and kind = any(")
+            .bind::<Array<Text>, _>(served)
+            .text(") returning run_id) update ")
+            .table(logs)
+            .text(" as l set status = ")
+            .bind::<Text, _>(status.as_str())
+            .text(", error_message = ")
+            .bind::<Text, _>(format!("done by run {run}"))
+            .text(", completed_at = ")
+            .text(tables.now(logs, "completed_at"))
+            .text(" from served where l.id = served.run_id");
+    connection.perform(statement).await?;
+    Ok(())
 }
 
 fn inconsistent(error: &b24sync_domain::run::UnknownWord, column: &'static str) -> StoreError {
@@ -186,9 +222,9 @@ async fn log(
         .table(logs)
         .text(" set status = ")
         .bind::<Text, _>(status.as_str())
-        .text(", error_message = ")
+        .text(", error_message = coalesce(")
         .bind::<Nullable<Text>, _>(error)
-        .text(", completed_at = ")
+        .text(", error_message), completed_at = ")
         .text(tables.now(logs, "completed_at"))
         .text(" where id = ")
         .bind::<BigInt, _>(run.0);

@@ -55,6 +55,22 @@ pub(super) async fn find(
     Ok(row.map(logged_run))
 }
 
+pub(super) async fn remark(
+    connection: &mut Connection,
+    tables: &SystemTables,
+    run: RunId,
+    remark: &str,
+) -> Result<(), Trouble> {
+    let statement = sql("update ")
+        .table(tables.logs())
+        .text(" set error_message = ")
+        .bind::<Text, _>(remark.replace('\0', ""))
+        .text(" where status = 'running' and id = ")
+        .bind::<BigInt, _>(run.0);
+    connection.perform(statement).await?;
+    Ok(())
+}
+
 pub(crate) fn logged_run(row: Logged) -> LoggedRun {
     let (id, entity, kind, status, processed, error, started_at, completed_at) = row;
     let instant = |micros: Option<i64>| micros.and_then(DateTime::<Utc>::from_timestamp_micros);

@@ -69,6 +69,23 @@ impl RunLog for PgStore {
         .await
     }
 
+    async fn withdraw(&self, run: RunId) -> Result<(), StoreError> {
+        retrying("taking a wish back", || async {
+            let mut transaction = self.begin().await?;
+            let work = Box::pin(request::withdraw(&mut transaction, self.tables(), run)).await;
+            transaction.finish(work).await
+        })
+        .await
+    }
+
+    async fn remark(&self, run: RunId, remark: &str) -> Result<(), StoreError> {
+        retrying("leaving a remark in the log", || async {
+            let mut connection = self.connections().lend().await?;
+            logged::remark(&mut connection, self.tables(), run, remark).await
+        })
+        .await
+    }
+
     async fn find(&self, run: RunId) -> Result<Option<LoggedRun>, StoreError> {
         retrying("looking up a run", || async {
             let mut connection = self.connections().lend().await?;

@@ -127,19 +127,6 @@ async fn close_others(
         .text(tables.now(logs, "completed_at"))
         .text(" from closed where l.id = closed.run_id and closed.status = 'interrupted' and l.status in ('running', 'queued')");
     connection.perform(statement).await?;
-    let Some(run) = keep else { return Ok(()) };
-    let statement = sql("with served as (update b24sync.runs set status = 'cancelled', resumable = false, finished_at = clock_timestamp() where status = 'queued' and entity = ")
-        .bind::<SmallInt, _>(entity.type_id())
-        .text(" and kind = any(")
-        .bind::<Array<Text>, _>(served(kind))
-        .text(") returning run_id) update ")
-        .table(logs)
-        .text(" as l set status = 'cancelled', error_message = ")
-        .bind::<Text, _>(format!("run {run} does it"))
-        .text(", completed_at = ")
-        .text(tables.now(logs, "completed_at"))
-        .text(" from served where l.id = served.run_id");
-    connection.perform(statement).await?;
     Ok(())
 }
 

@@ -85,3 +85,17 @@ async fn queue_again(
     connection.perform(statement).await?;
     Ok(Some(RunId(run)))
 }
+
+/// Takes a wish back that nobody has begun to fulfil.
+pub(super) async fn withdraw(connection: &mut Connection, tables: &SystemTables, run: RunId) -> Result<(), Trouble> {
+    let logs = tables.logs();
+    let statement = sql("with gone as (update b24sync.runs set status = 'cancelled', finished_at = clock_timestamp() where status = 'queued' and run_id = ")
+        .bind::<BigInt, _>(run.0)
+        .text(" returning run_id) update ")
+        .table(logs)
+        .text(" as l set status = 'cancelled', completed_at = ")
+        .text(tables.now(logs, "completed_at"))
+        .text(" from gone where l.id = gone.run_id");
+    connection.perform(statement).await?;
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! Statements about records that are gone.
 
 use b24sync_domain::entity::RecordId;
-use diesel::sql_types::{Array, BigInt, SmallInt};
+use diesel::sql_types::{Array, BigInt, Bool, SmallInt};
 
 use super::arrays::IdArray;
 use super::upsert::{RowTimes, now};
@@ -18,8 +18,22 @@ pub(crate) fn unseen(table: Table<'_>, entity: i16, since: i64, after: i64, limi
         .bind::<BigInt, _>(after)
         .text("::bigint as after),\nr as (select case when t.bitrix_id ~ '^[1-9][0-9]{0,17}$' then t.bitrix_id::bigint end as id from ")
         .table(table)
-        .text(" as t)\nselect u.id from (\n  select i.item_id as id from b24sync.item_state i, e where i.entity = e.entity and i.deleted_at is null and i.read_seq < e.since and i.item_id > e.after\n  union\n  select r.id from r, e where r.id > e.after and not exists (select from b24sync.item_state i where i.entity = e.entity and i.item_id = r.id)\n) u, e\nwhere not exists (select from b24sync.quarantine q where q.entity = e.entity and q.item_id = u.id and q.read_seq >= e.since)\norder by u.id limit ")
+        .text(" as t)\nselect u.id from (\n  select i.item_id as id from b24sync.item_state i, e where i.entity = e.entity and i.deleted_at is null and i.read_seq < e.since and i.item_id > e.after\n  union\n  select r.id from r, e where r.id > e.after and not exists (select from b24sync.item_state i where i.entity = e.entity and i.item_id = r.id)\n  union\n  select q.item_id from b24sync.quarantine q, e where q.entity = e.entity and q.item_id > e.after and not exists (select from b24sync.item_state i where i.entity = e.entity and i.item_id = q.item_id and i.deleted_at is null)\n) u, e\nwhere not exists (select from b24sync.quarantine q where q.entity = e.entity and q.item_id = u.id and q.read_seq >= e.since)\norder by u.id limit ")
         .bind::<BigInt, _>(limit)
+        .rows()
+}
+
+/// Live records of a range and those in quarantine that were never stored, each with whether it has a row.
+pub(crate) fn live_ids(table: Table<'_>, entity: i16, after: i64, up_to: i64) -> Sql<'_, (BigInt, Bool)> {
+    sql("with e as (select ")
+        .bind::<SmallInt, _>(entity)
+        .text("::smallint as entity, ")
+        .bind::<BigInt, _>(after)
+        .text("::bigint as after, ")
+        .bind::<BigInt, _>(up_to)
+        .text("::bigint as up_to)\nselect u.id, exists (select from ")
+        .table(table)
+        .text(" as t where t.bitrix_id = u.id::text) from (\n  select i.item_id as id from b24sync.item_state i, e where i.entity = e.entity and i.deleted_at is null and i.item_id > e.after and i.item_id <= e.up_to\n  union\n  select q.item_id from b24sync.quarantine q, e where q.entity = e.entity and q.item_id > e.after and q.item_id <= e.up_to and not exists (select from b24sync.item_state i where i.entity = e.entity and i.item_id = q.item_id and i.deleted_at is null)\n) u order by u.id")
         .rows()
 }
 

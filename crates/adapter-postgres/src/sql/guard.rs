@@ -76,3 +76,12 @@ pub(crate) fn missing<'a>(table: Table<'a>, ids: &'a [RecordId]) -> Sql<'a, (Big
 pub(crate) fn forget_content<'a>(entity: i16) -> Sql<'a> {
     sql("update b24sync.item_state set hash = null where hash is not null and entity = ").bind::<SmallInt, _>(entity)
 }
+
+/// The same for these records.
+pub(crate) fn forget(entity: i16, ids: &[RecordId]) -> Sql<'_> {
+    sql("update b24sync.item_state set hash = null where entity = ")
+        .bind::<SmallInt, _>(entity)
+        .text(" and item_id = any(")
+        .bind::<Array<BigInt>, _>(IdArray(ids))
+        .text(")")
+}

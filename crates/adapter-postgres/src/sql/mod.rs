@@ -7,6 +7,7 @@
 pub(crate) mod access;
 pub(crate) mod arrays;
 pub(crate) mod catalog;
+pub(crate) mod compare;
 pub(crate) mod ddl;
 pub(crate) mod deletions;
 pub(crate) mod fingerprints;

@@ -62,7 +62,7 @@ pub(crate) fn upsert<'a>(table: Table<'a>, times: RowTimes, ids: &'a [RecordId],
 }
 
 /// Names that do not depend on the portal, and that no longer name can clash with.
-fn cell_name<'a>(position: usize) -> Cow<'a, str> {
+pub(crate) fn cell_name<'a>(position: usize) -> Cow<'a, str> {
     let mut name = position.to_string();
     name.insert(0, 'c');
     Cow::Owned(name)
@@ -70,7 +70,7 @@ fn cell_name<'a>(position: usize) -> Cow<'a, str> {
 
 /// From what the cells travel as to what the column is. To `varchar(n)` there is none: an explicit cast would cut a
 /// text that is too long, an assignment refuses it.
-fn cast(column_type: ColumnType) -> &'static str {
+pub(crate) fn cast(column_type: ColumnType) -> &'static str {
     match column_type {
         ColumnType::Text
         | ColumnType::Varchar(_)

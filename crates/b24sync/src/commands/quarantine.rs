@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use b24sync_application::by_id::sync_by_ids;
+use b24sync_application::start::{self, Wish};
 use b24sync_domain::entity::{EntityType, RecordId};
+use b24sync_domain::error::who;
 use b24sync_domain::ports::{Quarantined, StatusQuery};
+use b24sync_domain::run::RunKind;
 use serde::Serialize;
 
 use crate::cli::{DatabaseArgs, PortalArgs, QuarantineArgs, QuarantineCommand};
@@ -89,7 +91,11 @@ async fn retry(
         for entity in entities {
             let before = in_quarantine(&database, *entity).await?;
             if !before.is_empty() {
-                sync_by_ids(&ports, *entity, &before, settings.timestamps, &stop).await?;
+                let (entity, ids, timestamps) = (*entity, before.as_slice(), settings.timestamps);
+                let wish = Wish { entity, kind: RunKind::Webhook, ids, confirmed: None, timestamps };
+                let on_wait =
+                    |holder: &str| output.note(&format!("{} is syncing {entity}; waiting for it", who(holder)));
+                start::sync(&ports, wish, &stop, on_wait).await?;
             }
             let after = in_quarantine(&database, *entity).await?.len();
             retried.push(Retried { entity: entity.key(), before: before.len(), after });

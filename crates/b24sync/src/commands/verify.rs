@@ -4,12 +4,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use b24sync_application::Ports;
-use b24sync_application::by_id::sync_by_ids;
+use b24sync_application::start::{self, Wish};
 use b24sync_application::verify::{Comparison, verify};
 use b24sync_domain::entity::EntityType;
-use b24sync_domain::error::SyncError;
+use b24sync_domain::error::{SyncError, who};
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::ports::StatusStore;
+use b24sync_domain::run::RunKind;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +40,7 @@ struct Report {
     missing: u64,
     extra: u64,
     different: u64,
+    altered: u64,
     quarantined: u64,
     differences: Vec<Line>,
 }
@@ -64,6 +66,7 @@ impl Report {
             missing: comparison.missing,
             extra: comparison.extra,
             different: comparison.different,
+            altered: comparison.altered,
             quarantined: comparison.quarantined,
             differences: lines.collect(),
         }
@@ -124,11 +127,16 @@ async fn checked(
     if !repair || ids.is_empty() || !comparison.complete {
         return Ok(comparison);
     }
-    sync_by_ids(ports, entity, &ids, timestamps, stop).await?;
+    // What is remembered of rows that somebody changed is not what they are.
+    let forgotten = ports.records.forget(entity, &ids).await;
+    forgotten.map_err(|source| SyncError::Store { entity, source })?;
+    let wish = Wish { entity, kind: RunKind::Webhook, ids: &ids, confirmed: None, timestamps };
+    start::sync(ports, wish, stop, |holder| tracing::warn!("{} is syncing {entity}; waiting for it", who(holder)))
+        .await?;
     verify(ports, status, entity, timestamps, stop).await
 }
 
-const HEADER: &[&str] = &["entity", "records", "equal", "missing", "extra", "different", "quarantine"];
+const HEADER: &[&str] = &["entity", "records", "equal", "missing", "extra", "different", "altered", "quarantine"];
 
 fn print(comparisons: &[(EntityType, Comparison)], output: Output) {
     let reports: Vec<Report> =
@@ -153,6 +161,7 @@ fn row(report: &Report) -> Vec<String> {
         number(report.missing),
         number(report.extra),
         number(report.different),
+        number(report.altered),
         number(report.quarantined),
     ]
 }

@@ -71,6 +71,27 @@ impl RowBatch {
         self.ids.is_empty()
     }
 
+    /// Just the rows that are chosen, in their order.
+    #[must_use]
+    pub fn select(&self, chosen: &[bool]) -> RowBatch {
+        fn pick<T: Clone>(from: &[T], chosen: &[bool]) -> Vec<T> {
+            from.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(value, _)| value.clone()).collect()
+        }
+        let column = |column: &Column| Column {
+            name: column.name.clone(),
+            column_type: column.column_type,
+            data: column.data.select(chosen),
+        };
+        RowBatch {
+            entity: self.entity,
+            read: self.read,
+            ids: pick(&self.ids, chosen),
+            modified: pick(&self.modified, chosen),
+            hashes: pick(&self.hashes, chosen),
+            columns: self.columns.iter().map(column).collect(),
+        }
+    }
+
     /// About how many bytes its cells are.
     pub fn bytes(&self) -> usize {
         self.columns.iter().map(|column| column.data.bytes()).sum()

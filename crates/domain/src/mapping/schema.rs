@@ -286,9 +286,10 @@ fn changes(described: &[FieldDescription], known: &KnownTable) -> Vec<FieldChang
     scopes.into_iter().map(|(field, scope)| FieldChange { field: field.clone(), scope }).collect()
 }
 
-/// Whether a field's values still become the same cells.
+/// Whether a field's values still mean the same. Two of the portal's types may become the same cells and yet be different
+/// fields: whoever retypes one deletes its values.
 fn same_values(before: &StoredField, now: &FieldDescription) -> bool {
-    before.multiple == now.multiple && FieldKind::of(&before.type_name) == now.kind
+    before.multiple == now.multiple && before.type_name == now.type_name
 }
 
 impl SchemaPlan {

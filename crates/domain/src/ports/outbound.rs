@@ -12,7 +12,7 @@ use crate::error::{SourceError, StoreError};
 use crate::field::{FieldDescription, FieldName, FieldOption};
 use crate::lease::{Grant, HeldBy, Lease, Scope};
 use crate::mapping::ColumnName;
-use crate::mapping::rows::{MappedBatch, Rejection};
+use crate::mapping::rows::{MappedBatch, Rejection, RowBatch};
 use crate::mapping::schema::{KnownTable, PendingChange, SchemaPlan};
 use crate::portal::{EntityProbe, KeptProbe, KnownPortal, PortalProfile, Probed};
 use crate::progress::{Cursor, TimeBound, Watermark, Window};
@@ -179,6 +179,10 @@ pub trait RecordStore: Send + Sync {
     /// Remembers that a column cannot be widened.
     async fn pin_column(&self, entity: EntityType, column: &ColumnName) -> Result<(), StoreError>;
 
+    /// Makes the rows of these records be written again with the next read of them, whatever is remembered of their
+    /// content.
+    async fn forget(&self, entity: EntityType, ids: &[RecordId]) -> Result<(), StoreError>;
+
     /// Upserts `batch`, puts its rejections into quarantine, takes stored records out of it, and records the run's
     /// progress: all in one transaction; idempotent. MUST keep a row that comes from a later read. MUST NOT write a row
     /// whose content is equal. MUST fail with [`StoreError::LeaseLost`] on a stale lease.
@@ -212,7 +216,7 @@ pub trait DriftStore: Send + Sync {
 #[async_trait]
 pub trait DeletionStore: Send + Sync {
     /// Live records that no read since `since` has seen, above `after`, ascending by id; rows of an adopted table that
-    /// were never read are among them.
+    /// were never read, and records in quarantine that were never stored, are among them.
     async fn unseen(
         &self,
         entity: EntityType,
@@ -221,23 +225,24 @@ pub trait DeletionStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<RecordId>, StoreError>;
 
-    /// Live records above `after` and up to `up_to`, or all above `after`, ascending by id; without rows that were never
-    /// read.
+    /// Live records above `after` and up to `up_to`, or all above `after`, ascending by id, and whether the table has their
+    /// row; records in quarantine that were never stored among them, rows that were never read not.
     async fn live_ids(
         &self,
         entity: EntityType,
         after: Cursor,
         up_to: Option<Cursor>,
-    ) -> Result<Vec<RecordId>, StoreError>;
+    ) -> Result<Vec<(RecordId, bool)>, StoreError>;
 
-    /// The live record that was seen last, if a read since `since` has seen one.
-    async fn control(&self, entity: EntityType, since: ReadToken) -> Result<Option<RecordId>, StoreError>;
+    /// Live records that reads since `since` have seen, the one that was seen last first; at most `limit`.
+    async fn controls(&self, entity: EntityType, since: ReadToken, limit: u32) -> Result<Vec<RecordId>, StoreError>;
 
     /// How many live records there are.
     async fn live(&self, entity: EntityType) -> Result<u64, StoreError>;
 
     /// Leaves tombstones for these records and deletes their rows, in one transaction. Returns those that were buried:
-    /// MUST leave out a record whose stored version was written after `read` was drawn. MUST fail with
+    /// MUST leave out a record whose stored version was written after `read` was drawn, and one whose row the database
+    /// does not let go: that one is put into quarantine. MUST fail with
     /// [`StoreError::LeaseLost`] on a stale lease.
     async fn bury(
         &self,
@@ -325,6 +330,12 @@ pub trait RunLog: Send + Sync {
     /// [serves](RunKind::serves) the kind is on, or one of the kind is queued, the answer names that one. An unfinished run
     /// that can be resumed is queued again under its number.
     async fn request(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError>;
+
+    /// Takes a wish back that nobody has begun to fulfil; harmless otherwise.
+    async fn withdraw(&self, run: RunId) -> Result<(), StoreError>;
+
+    /// Leaves a remark in the log on a run that is on, for whoever reads how it ended.
+    async fn remark(&self, run: RunId, remark: &str) -> Result<(), StoreError>;
 
     /// A run by its number.
     async fn find(&self, run: RunId) -> Result<Option<LoggedRun>, StoreError>;
@@ -510,6 +521,9 @@ pub trait StatusStore: Send + Sync {
 
     /// Records in quarantine, of one entity or of all, oldest first.
     async fn quarantine(&self, entity: Option<EntityType>, limit: u32) -> Result<Vec<Quarantined>, StoreError>;
+
+    /// Of these rows, those that the table has with other content. Rows that it does not have do not count.
+    async fn differing(&self, rows: &RowBatch) -> Result<Vec<RecordId>, StoreError>;
 
     /// What the replica has of the records above `after` and up to `up_to`, or of all above `after`, ascending by id; at
     /// most `limit` of them. Rows that were never read by this program are among them, with an unknown hash.

@@ -75,3 +75,18 @@ async fn i6_however_the_portal_understands_times_one_incremental_sync_brings_eve
         }
     }
 }
+
+#[tokio::test]
+async fn i6_a_portal_clock_that_jumps_back_loses_nothing() {
+    let config = PortalConfig { counts: Counts::deals(200), user_fields: 1, ..PortalConfig::default() };
+    let stage = Stage::new(config).await;
+    stage.run(&["sync", "deal"]).await.expect_success();
+    stage.portal().clock().follow_real_time(86_400);
+    stage.portal().edit_random(Entity::Deal, 5, 1);
+    stage.run(&["sync", "deal", "--incremental"]).await.expect_success();
+    stage.portal().clock().follow_real_time(0);
+    stage.portal().edit_random(Entity::Deal, 20, 2);
+    let finished = stage.run(&["sync", "deal", "--incremental"]).await.expect_success();
+    assert!(finished.stderr.contains("clock is behind"), "{}", finished.stderr);
+    assert!(deals_differ(&stage, Dialect::Item).await.is_empty());
+}

@@ -55,6 +55,11 @@ async fn an_incremental_sync_over_nothing_costs_two_requests_an_entity_and_write
     }
     let requests = stage.portal().stats().http_requests;
     assert!(requests <= 8, "{requests} requests for four entities");
+    let empty = synced(PortalConfig { counts: Counts::deals(0), ..PortalConfig::default() }).await;
+    empty.portal().reset_stats();
+    empty.run(&["sync", "--all", "--incremental"]).await.expect_success();
+    let requests = empty.portal().stats().http_requests;
+    assert!(requests <= 8, "{requests} requests for four entities without records");
 }
 
 #[tokio::test]

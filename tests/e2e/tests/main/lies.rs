@@ -150,6 +150,7 @@ async fn tell(lie: &Lie, how: &str) {
         Outcome::Warns(words) => {
             assert_eq!((finished.code, status.as_str()), (Some(0), "completed"), "I9: {said}");
             assert!(finished.stderr.contains(words), "I9: {said}");
+            assert!(error.contains("may not be read"), "I9: {said}\nlogged: {error}");
         }
         Outcome::Fails(words) => {
             assert_eq!((finished.code, status.as_str()), (Some(1), "failed"), "I9: {said}");
