@@ -68,7 +68,7 @@ impl Gate {
     async fn admit(&self, endpoint: &Endpoint, request: &ServiceRequest) -> Result<(), Problem> {
         let address = client::address(request.peer_addr(), request.headers(), &self.settings.trusted_proxies);
         let Access::Role(role) = endpoint.access else {
-            return self.limits.public(address);
+            return if endpoint.limited { self.limits.public(address) } else { Ok(()) };
         };
         let identity = match auth::token(request, endpoint.stream) {
             Ok(token) => self.authenticator.identify(&token).await,

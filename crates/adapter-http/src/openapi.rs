@@ -1,15 +1,20 @@
 //! The description of the interface (OpenAPI 3.1): answers from the handlers; roles and errors from the route table.
 
+use std::time::Duration;
+
 use serde_json::json;
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi, PathItem, Ref, RefOr, ResponseBuilder, SecurityRequirement};
+use utoipa::openapi::{ContentBuilder, Header, OpenApi, PathItem, Ref, RefOr, ResponseBuilder, SecurityRequirement};
 
 use crate::auth;
 use crate::handlers::{config, events, health, history, scheduler, status, sync, validate};
 use crate::problem::{Kind, MEDIA_TYPE, Problem, ProblemBody};
 use crate::routes::{Access, Endpoint, endpoints};
+
+/// For examples of answers that tell when to come again.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Name of the bearer scheme.
 const BEARER: &str = "bearer";
@@ -68,7 +73,10 @@ fn operation<'a>(document: &'a mut OpenApi, endpoint: &Endpoint) -> Option<&'a m
 
 /// Adds what follows from the endpoint's place in the table.
 fn complete(operation: &mut Operation, endpoint: &Endpoint) {
-    let mut errors = vec![problem_of_limit(), Problem::internal()];
+    let mut errors = vec![Problem::internal()];
+    if endpoint.limited {
+        errors.push(Problem::new(Kind::TooManyRequests, "too many requests; slow down").retry_after(MOMENT));
+    }
     if let Access::Role(role) = endpoint.access {
         let scopes: [&str; 0] = [];
         operation.security = Some(vec![SecurityRequirement::new(BEARER, scopes)]);
@@ -110,10 +118,6 @@ fn complete(operation: &mut Operation, endpoint: &Endpoint) {
     }
 }
 
-fn problem_of_limit() -> Problem {
-    Problem::new(Kind::TooManyRequests, "too many requests; slow down")
-}
-
 fn add(operation: &mut Operation, endpoint: &Endpoint, problem: &Problem) {
     let instance = Some(endpoint.path.replace("{entity}", "deal"));
     let body = problem.body(instance, Some("0198c5d2b0b07a30a5d4f3c1c6c0b9a1".to_owned()));
@@ -122,8 +126,11 @@ fn add(operation: &mut Operation, endpoint: &Endpoint, problem: &Problem) {
     let responses = &mut operation.responses.responses;
     if let Some(RefOr::T(described)) = responses.get_mut(&body.status.to_string()) {
         described.content.insert(MEDIA_TYPE.to_owned(), RefOr::T(content));
-    } else {
-        let answer = ResponseBuilder::new().description(body.title).content(MEDIA_TYPE, content).build();
-        responses.insert(body.status.to_string(), RefOr::T(answer));
+        return;
     }
+    let mut answer = ResponseBuilder::new().description(body.title).content(MEDIA_TYPE, content);
+    for name in problem.headers() {
+        answer = answer.header(name, Header::default());
+    }
+    responses.insert(body.status.to_string(), RefOr::T(answer.build()));
 }

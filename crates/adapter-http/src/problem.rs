@@ -170,6 +170,16 @@ impl Problem {
         }
     }
 
+    /// Headers that its answer has beyond the usual ones.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            ("Retry-After", self.retry_after.is_some()),
+            ("Allow", self.allow.is_some()),
+            ("WWW-Authenticate", self.kind == Kind::Unauthorized),
+        ];
+        all.into_iter().filter(|(_, has)| *has).map(|(name, _)| name)
+    }
+
     /// The answer to this request.
     pub(crate) fn respond(&self, request: &HttpRequest) -> HttpResponse {
         self.render(&self.body(Some(request.path().to_owned()), Some(RequestId::of(request).to_string())))

@@ -34,6 +34,9 @@ pub struct Endpoint {
     /// Whether the answer is a stream of events. `EventSource` cannot send headers, so that the token may stand in the
     /// query.
     pub(crate) stream: bool,
+    /// Whether requests without a token are counted. They are not where the answer costs nothing and a refusal would look
+    /// like a dead process.
+    pub(crate) limited: bool,
     /// Whether it is part of the interface that OpenAPI describes.
     pub(crate) described: bool,
     handler: fn() -> Route,
@@ -41,11 +44,16 @@ pub struct Endpoint {
 
 impl Endpoint {
     const fn new(method: Method, path: &'static str, access: Access, handler: fn() -> Route) -> Endpoint {
-        Endpoint { method, path, access, stream: false, described: true, handler }
+        Endpoint { method, path, access, stream: false, limited: true, described: true, handler }
     }
 
     const fn streaming(mut self) -> Endpoint {
         self.stream = true;
+        self
+    }
+
+    const fn unlimited(mut self) -> Endpoint {
+        self.limited = false;
         self
     }
 
@@ -87,7 +95,7 @@ static TABLE: [Endpoint; 18] = [
     Endpoint::new(Method::GET, "/docs", PUBLIC, || web::to(docs::redirect)).not_described(),
     Endpoint::new(Method::GET, "/docs/{file:.*}", PUBLIC, || web::to(docs::file)).not_described(),
     Endpoint::new(Method::GET, "/health", PUBLIC, || web::to(health::health)),
-    Endpoint::new(Method::GET, "/health/live", PUBLIC, || web::to(health::live)),
+    Endpoint::new(Method::GET, "/health/live", PUBLIC, || web::to(health::live)).unlimited(),
     Endpoint::new(Method::GET, "/health/ready", PUBLIC, || web::to(health::ready)),
 ];
 

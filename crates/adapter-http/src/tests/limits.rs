@@ -57,10 +57,11 @@ async fn refused_tokens_are_counted_by_address_and_good_ones_still_pass() {
 }
 
 #[actix_web::test]
-async fn endpoints_without_a_token_are_counted_by_address() {
+async fn endpoints_without_a_token_are_counted_by_address_but_for_liveness() {
     let api = Mocks::willing().api_with(ApiSettings { public: at_once(1), ..ApiSettings::default() });
     assert_eq!(answer(&api, get("/health", "")).await.status, 200);
     assert_eq!(answer(&api, get("/health", "")).await.status, 429);
+    assert_eq!(answer(&api, get("/health/live", "")).await.status, 200);
     let other = get("/health", "").peer_addr("192.0.2.99:1".parse().unwrap());
     assert_eq!(answer(&api, other).await.status, 200);
 }
