@@ -1,14 +1,39 @@
 //! HTTP interface of the Bitrix24 sync service.
 //!
-//! - [`routes`]: the one table of paths and methods.
-//! - [`handlers`]: parse, call one port method, render.
+//! - [`routes`]: the one table of paths, methods and roles.
+//! - `handlers`: parse, call a port, render.
+//! - `gate`: what stands before every handler: limits, token, role, deadline.
+//! - `problem`: how errors are answered.
 //! - [`server`]: builds the actix server and leaves running it to the binary.
+//! - [`mod@openapi`]: the description of all this, made from the code.
 //!
-//! Handlers see inbound ports of the domain only. To add a route: a handler, a line in [`routes::configure`], a test
-//! with a mocked port.
+//! Handlers see inbound ports of the domain only. To add an endpoint: a handler with `#[utoipa::path]`, a line in the
+//! table, the handler's name in `openapi`, a test with a mocked port. The matrix of roles and the description's errors
+//! follow from the table.
 
-pub mod handlers;
+mod auth;
+mod body;
+mod client;
+mod drain;
+mod gate;
+mod handlers;
+mod headers;
+mod limits;
+mod observe;
+pub mod openapi;
+mod params;
+mod places;
+mod problem;
+mod request_id;
 pub mod routes;
 pub mod server;
+mod settings;
 
-pub use server::{ApiPorts, build};
+#[cfg(test)]
+mod tests;
+
+pub use client::{Network, NotANetwork};
+pub use drain::{Drain, DrainSwitch};
+pub use openapi::openapi;
+pub use server::{Api, ApiPorts, build};
+pub use settings::{ApiSettings, RateLimit};

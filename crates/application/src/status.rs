@@ -1,23 +1,18 @@
 //! Answers about the replica.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
 use b24sync_domain::lease::Scope;
 use b24sync_domain::ports::{
-    EntityOverview, Health, HealthQuery, Instances, LeaseStore, LoggedRun, PortalOverview, Quarantined, StatusQuery,
+    EntityOverview, Instances, LeaseStore, LoggedRun, PortalOverview, Quarantined, StatusQuery,
 };
 
 use crate::holding::LEASE_TTL;
 use crate::ports::StatusPorts;
 use crate::service::ServicePorts;
 
-/// How long the database may take to answer before it counts as gone.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Implements [`StatusQuery`] and [`HealthQuery`] over the stores.
+/// Implements [`StatusQuery`] over the stores.
 #[derive(Clone)]
 pub struct StatusService {
     ports: StatusPorts,
@@ -73,13 +68,5 @@ impl StatusQuery for StatusService {
 
     async fn quarantine(&self, entity: Option<EntityType>, limit: u32) -> Result<Vec<Quarantined>, StoreError> {
         self.ports.status.quarantine(entity, limit).await
-    }
-}
-
-#[async_trait]
-impl HealthQuery for StatusService {
-    async fn health(&self) -> Health {
-        let answer = tokio::time::timeout(HEALTH_TIMEOUT, self.ports.runs.recent(1)).await;
-        Health { database: matches!(answer, Ok(Ok(_))), scheduler_running: false, jobs: 0 }
     }
 }

@@ -77,9 +77,12 @@ pub enum Command {
         after_help = "Examples:\n  b24sync config list\n  b24sync config set deal --interval-minutes 15\n  b24sync config apply settings.yaml --dry-run"
     )]
     Config(ConfigArgs),
-    /// Runs the service until it is told to stop: syncs on schedule, and answers GET /health.
+    /// Runs the service until it is told to stop: syncs on schedule, and answers the HTTP API.
     #[command(after_help = "Examples:\n  b24sync serve --port 8080\n  b24sync serve --role worker")]
     Serve(ServeArgs),
+    /// Prints the description of the HTTP interface (OpenAPI 3.1).
+    #[command(after_help = "Example:\n  b24sync openapi > openapi.json")]
+    Openapi,
     /// Prints a completion script for a shell.
     #[command(after_help = "Example:\n  b24sync completions bash > /etc/bash_completion.d/b24sync")]
     Completions(CompletionsArgs),
@@ -398,6 +401,30 @@ pub struct ServiceConfigArgs {
     /// Hours between full syncs of each entity [default: 24].
     #[arg(long, env = "SYNC_RECONCILE_INTERVAL_HOURS", help_heading = "Service")]
     pub reconcile_interval_hours: Option<String>,
+    /// Supabase project whose users may call the API, `https://xyz.supabase.co`; without it nobody may.
+    #[arg(long, env = "SUPABASE_URL", help_heading = "Service")]
+    pub supabase_url: Option<String>,
+    /// Claim that holds a user's role: viewer, operator or admin [default: `app_metadata.b24sync_role`].
+    #[arg(long, env = "AUTH_ROLE_CLAIM", help_heading = "Service")]
+    pub auth_role_claim: Option<String>,
+    /// Role of users of whom nothing is said: none, viewer, operator or admin [default: none].
+    #[arg(long, env = "AUTH_DEFAULT_ROLE", help_heading = "Service")]
+    pub auth_default_role: Option<String>,
+    /// Ids of users who are viewers, comma-separated.
+    #[arg(long, env = "AUTH_VIEWERS", help_heading = "Service")]
+    pub auth_viewers: Option<String>,
+    /// Ids of users who are operators, comma-separated.
+    #[arg(long, env = "AUTH_OPERATORS", help_heading = "Service")]
+    pub auth_operators: Option<String>,
+    /// Ids of users who are admins, comma-separated.
+    #[arg(long, env = "AUTH_ADMINS", help_heading = "Service")]
+    pub auth_admins: Option<String>,
+    /// Web pages that may call the API: exact origins, comma-separated.
+    #[arg(long, env = "API_ALLOWED_ORIGINS", help_heading = "Service")]
+    pub api_allowed_origins: Option<String>,
+    /// Proxies whose X-Forwarded-For is believed: addresses or networks, comma-separated.
+    #[arg(long, env = "API_TRUSTED_PROXIES", help_heading = "Service")]
+    pub api_trusted_proxies: Option<String>,
 }
 
 /// Arguments of `serve`.

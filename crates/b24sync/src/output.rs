@@ -44,6 +44,11 @@ impl Output {
         }
     }
 
+    /// A document as it is, whatever the format.
+    pub fn document(self, text: &str) {
+        println!("{}", text.trim_end());
+    }
+
     /// A line for people that tells good news.
     pub fn good(self, line: &str) {
         if !self.is_json() {

@@ -5,6 +5,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use b24sync_adapter_http::{ApiSettings, Network};
+use b24sync_adapter_supabase::SupabaseSettings;
+use b24sync_domain::access::Role;
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::settings::DeleteMode;
 use secrecy::{ExposeSecret, SecretString};
@@ -184,11 +187,15 @@ pub enum CrmApi {
 pub struct ServiceSettings {
     /// Time between full syncs of each entity.
     pub reconcile: Duration,
+    /// The project whose users may call; `None`: nobody may.
+    pub supabase: Option<SupabaseSettings>,
+    /// The HTTP interface.
+    pub api: ApiSettings,
 }
 
 impl ServiceSettings {
     /// Checks flags and environment.
-    pub fn new(args: &ServiceConfigArgs, problems: &mut Problems) -> ServiceSettings {
+    pub fn new(args: &ServiceConfigArgs, allow_loopback: bool, problems: &mut Problems) -> ServiceSettings {
         let hours: u32 = problems.parsed(
             "SYNC_RECONCILE_INTERVAL_HOURS",
             args.reconcile_interval_hours.as_deref(),
@@ -196,8 +203,60 @@ impl ServiceSettings {
             "a number from 1 to 8760; example: SYNC_RECONCILE_INTERVAL_HOURS=24",
             |text| text.parse().ok().filter(|hours| (1..=8_760).contains(hours)),
         );
-        ServiceSettings { reconcile: Duration::from_secs(u64::from(hours) * 3_600) }
+        ServiceSettings {
+            reconcile: Duration::from_secs(u64::from(hours) * 3_600),
+            supabase: supabase(args, allow_loopback, problems),
+            api: api(args, problems),
+        }
     }
+}
+
+fn supabase(args: &ServiceConfigArgs, allow_loopback: bool, problems: &mut Problems) -> Option<SupabaseSettings> {
+    let url = args.supabase_url.clone().map(|url| url.trim().to_owned()).filter(|url| !url.is_empty())?;
+    let mut settings = SupabaseSettings::new(url);
+    settings.jwt_secret = secret("SUPABASE_JWT_SECRET", problems);
+    settings.allow_loopback = allow_loopback;
+    if let Some(claim) = args.auth_role_claim.clone().filter(|claim| !claim.trim().is_empty()) {
+        settings.role_claim = claim;
+    }
+    settings.default_role = problems.parsed(
+        "AUTH_DEFAULT_ROLE",
+        args.auth_default_role.as_deref(),
+        None,
+        "one of none, viewer, operator, admin; example: AUTH_DEFAULT_ROLE=viewer",
+        |text| if text == "none" { Some(None) } else { text.parse::<Role>().ok().map(Some) },
+    );
+    for (role, ids) in
+        [(Role::Viewer, &args.auth_viewers), (Role::Operator, &args.auth_operators), (Role::Admin, &args.auth_admins)]
+    {
+        let ids = listed(ids.as_deref());
+        if !ids.is_empty() {
+            settings.role_users.insert(role, ids);
+        }
+    }
+    Some(settings)
+}
+
+fn api(args: &ServiceConfigArgs, problems: &mut Problems) -> ApiSettings {
+    let mut settings =
+        ApiSettings { allowed_origins: listed(args.api_allowed_origins.as_deref()), ..ApiSettings::default() };
+    for proxy in listed(args.api_trusted_proxies.as_deref()) {
+        match proxy.parse::<Network>() {
+            Ok(network) => settings.trusted_proxies.push(network),
+            Err(error) => {
+                problems.add(format!("API_TRUSTED_PROXIES: {error}; example: API_TRUSTED_PROXIES=10.0.0.0/8"));
+            }
+        }
+    }
+    for problem in settings.problems() {
+        problems.add(format!("API_ALLOWED_ORIGINS: {problem}"));
+    }
+    settings
+}
+
+fn listed(text: Option<&str>) -> Vec<String> {
+    let items = text.unwrap_or_default().split(',').map(str::trim).filter(|item| !item.is_empty());
+    items.map(str::to_owned).collect()
 }
 
 /// How the portal is read.
@@ -216,6 +275,19 @@ pub struct PortalSettings {
 }
 
 impl PortalSettings {
+    /// Checks flags and environment, for a process that may do without a portal.
+    pub fn optional(args: &PortalArgs, problems: &mut Problems) -> Option<PortalSettings> {
+        let webhook = secret("BITRIX_WEBHOOK_URL", &mut Problems::default());
+        webhook.is_some().then(|| PortalSettings::new(args, problems))
+    }
+
+    /// Whether development settings allow http and addresses of this machine.
+    pub fn loopback_allowed(args: &PortalArgs) -> bool {
+        args.bitrix_allow_loopback
+            .as_deref()
+            .is_some_and(|text| matches!(text.trim().to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on"))
+    }
+
     /// Checks flags and environment.
     pub fn new(args: &PortalArgs, problems: &mut Problems) -> PortalSettings {
         let webhook = secret("BITRIX_WEBHOOK_URL", problems).unwrap_or_else(|| {

@@ -3,20 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use b24sync_adapter_bitrix::{BitrixConfig, BitrixSource, Dialect, LocalPacer, WebhookUrl};
 use b24sync_adapter_http::ApiPorts;
 use b24sync_adapter_postgres::{
     DatabaseUrl, MigrateOptions, MigrationReport, PgStore, PoolSettings, SchemaName, StoreOptions, migrate as apply,
     pending_migrations,
 };
+use b24sync_adapter_supabase::{SupabaseAuthenticator, SupabaseSettings};
 use b24sync_application::Ports;
 use b24sync_application::ports::StatusPorts;
 use b24sync_application::service::ServicePorts;
 use b24sync_application::service::control::ControlService;
 use b24sync_application::status::StatusService;
-use b24sync_domain::error::{Chain, StoreError};
-use b24sync_domain::ports::{CrmSource, HealthQuery, PortalPacer, RunObserver, SchemaStore, StatusStore};
+use b24sync_domain::access::{Identity, Refusal};
+use b24sync_domain::entity::EntityType;
+use b24sync_domain::error::{Chain, SourceError, StoreError, SyncError};
+use b24sync_domain::ports::{
+    Authenticator, Clock, CrmSource, Happenings, MappingCheck, MappingQuery, PortalPacer, RunObserver, SchemaStore,
+    StatusStore,
+};
 use b24sync_embedded_postgres::{EmbeddedPostgres, Settings as EmbeddedSettings, Stop};
+use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 
 use crate::failure::Failure;
@@ -162,9 +170,25 @@ impl Database {
     }
 
     /// Ports for the HTTP interface.
-    pub fn api_ports(&self) -> ApiPorts {
-        let health: Arc<dyn HealthQuery> = Arc::new(self.status_service());
-        ApiPorts { health }
+    pub fn api_ports(
+        &self,
+        mapping: Arc<dyn MappingQuery>,
+        happenings: Arc<dyn Happenings>,
+        authenticator: Arc<dyn Authenticator>,
+        reconcile: Duration,
+    ) -> ApiPorts {
+        let control = ControlService::new(self.service_ports(), reconcile, DEFAULT_INTERVAL_MINUTES);
+        ApiPorts {
+            syncs: Arc::new(control.clone()),
+            status: Arc::new(self.status_service()),
+            history: Arc::new(control.clone()),
+            scheduler: Arc::new(control.clone()),
+            settings: Arc::new(control.clone()),
+            health: Arc::new(control),
+            mapping,
+            happenings,
+            authenticator,
+        }
     }
 
     /// The store itself, for the demo's look at its rows.
@@ -269,6 +293,56 @@ fn schema(settings: &DatabaseSettings) -> Result<SchemaName, Failure> {
 
 fn migrate_options(settings: &DatabaseSettings) -> Result<MigrateOptions, Failure> {
     Ok(MigrateOptions { schema: schema(settings)?, ..MigrateOptions::default() })
+}
+
+/// Who verifies tokens; nobody gets in where no project is configured. Problems of its settings are added to `problems`.
+pub fn authenticator(settings: Option<&SupabaseSettings>, problems: &mut Problems) -> Arc<dyn Authenticator> {
+    let Some(settings) = settings else { return Arc::new(NobodyEnters) };
+    let wrong = settings.problems();
+    if !wrong.is_empty() {
+        for problem in wrong {
+            problems.add(problem);
+        }
+        return Arc::new(NobodyEnters);
+    }
+    match SupabaseAuthenticator::new(settings, Arc::new(SystemClock)) {
+        Ok(authenticator) => Arc::new(authenticator),
+        Err(error) => {
+            problems.add(Chain(&error));
+            Arc::new(NobodyEnters)
+        }
+    }
+}
+
+/// No project is configured, so that no token can be good.
+struct NobodyEnters;
+
+#[async_trait]
+impl Authenticator for NobodyEnters {
+    async fn identify(&self, _token: &str) -> Result<Identity, Refusal> {
+        Err(Refusal::UnknownKey)
+    }
+}
+
+/// An instance without a portal tries no mapping.
+pub struct NoPortal;
+
+#[async_trait]
+impl MappingQuery for NoPortal {
+    async fn check(&self, entity: EntityType) -> Result<MappingCheck, SyncError> {
+        let source = "this instance has no portal: set BITRIX_WEBHOOK_URL, or ask another one".into();
+        Err(SyncError::Source { entity, source: SourceError::Unavailable { method: "crm".to_owned(), source } })
+    }
+}
+
+/// This machine's clock.
+struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place where this machine's clock is read")]
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
 }
 
 /// Migrates, or says what that would do.

@@ -1,69 +1,140 @@
-//! `GET /health`: whether the service can do its work. No token, no details.
+//! `/health`, `/health/live`, `/health/ready` without a token, and `/api/v1/status/health` with details.
 
-use actix_web::{HttpResponse, web};
-use b24sync_domain::ports::{Health, HealthQuery};
+use actix_web::{HttpResponse, HttpResponseBuilder, web};
+use b24sync_domain::ports::{Health, HealthQuery, StatusQuery};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-/// Body of `GET /health`, as the seed's front end reads it.
-#[derive(Debug, Serialize)]
-struct HealthBody {
+use crate::drain::Draining;
+use crate::problem::Problem;
+
+/// Whether the service can do its work, as the seed's front end reads it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HealthBody {
+    /// `healthy` or `unhealthy`.
     status: &'static str,
     version: &'static str,
     scheduler: SchedulerBody,
 }
 
-#[derive(Debug, Serialize)]
-struct SchedulerBody {
+/// The scheduler in this process.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HealthScheduler)]
+pub(crate) struct SchedulerBody {
     running: bool,
     jobs_count: usize,
 }
 
-impl From<&Health> for HealthBody {
-    fn from(health: &Health) -> HealthBody {
-        HealthBody {
-            status: if health.is_healthy() { "healthy" } else { "unhealthy" },
-            version: env!("CARGO_PKG_VERSION"),
-            scheduler: SchedulerBody { running: health.scheduler_running, jobs_count: health.jobs },
-        }
+/// A probe's answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProbeBody {
+    status: &'static str,
+}
+
+/// Whether the service can do its work, with details.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DetailsBody {
+    /// `healthy` or `unhealthy`.
+    status: &'static str,
+    /// `connected` or `disconnected`.
+    database: &'static str,
+    scheduler: SchedulerBody,
+    /// Replica tables that there are.
+    crm_tables: Vec<&'static str>,
+}
+
+fn word(health: &Health) -> &'static str {
+    if health.is_healthy() { "healthy" } else { "unhealthy" }
+}
+
+fn ok_if(good: bool) -> HttpResponseBuilder {
+    if good { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() }
+}
+
+impl From<&Health> for SchedulerBody {
+    fn from(health: &Health) -> SchedulerBody {
+        SchedulerBody { running: health.scheduler_running, jobs_count: health.jobs }
     }
 }
 
-/// 200 when healthy, 503 when not.
-pub async fn health(query: web::Data<dyn HealthQuery>) -> HttpResponse {
+/// Whether the service can do its work.
+#[utoipa::path(
+    get, path = "/health", tag = "health",
+    responses(
+        (status = 200, description = "It can", body = HealthBody, example = json!({
+            "status": "healthy", "version": "0.1.0", "scheduler": {"running": true, "jobs_count": 4}
+        })),
+        (status = 503, description = "It cannot", body = HealthBody, example = json!({
+            "status": "unhealthy", "version": "0.1.0", "scheduler": {"running": true, "jobs_count": 4}
+        }))
+    )
+)]
+pub(crate) async fn health(query: web::Data<dyn HealthQuery>) -> HttpResponse {
     let health = query.health().await;
-    let mut response = if health.is_healthy() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    response.insert_header(("Cache-Control", "no-store")).json(HealthBody::from(&health))
+    let body = HealthBody {
+        status: word(&health),
+        version: env!("CARGO_PKG_VERSION"),
+        scheduler: SchedulerBody::from(&health),
+    };
+    ok_if(health.is_healthy()).json(body)
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
+/// Whether the process runs; asks nothing else.
+#[utoipa::path(
+    get, path = "/health/live", tag = "health",
+    responses((status = 200, description = "It runs", body = ProbeBody, example = json!({"status": "alive"})))
+)]
+pub(crate) async fn live() -> web::Json<ProbeBody> {
+    web::Json(ProbeBody { status: "alive" })
+}
 
-    use actix_web::{App, test, web};
-    use b24sync_domain::ports::{Health, HealthQuery, MockHealthQuery};
+/// Whether to send requests here: the database answers, and the service is not about to stop.
+#[utoipa::path(
+    get, path = "/health/ready", tag = "health",
+    responses(
+        (status = 200, description = "Yes", body = ProbeBody, example = json!({"status": "ready"})),
+        (status = 503, description = "No", body = ProbeBody, example = json!({"status": "draining"}))
+    )
+)]
+pub(crate) async fn ready(query: web::Data<dyn HealthQuery>, draining: web::Data<Draining>) -> HttpResponse {
+    let status = match draining.has_begun() {
+        true => "draining",
+        false if query.health().await.is_healthy() => "ready",
+        false => "not_ready",
+    };
+    ok_if(status == "ready").json(ProbeBody { status })
+}
 
-    async fn answer(database: bool) -> (u16, String) {
-        let mut mock = MockHealthQuery::new();
-        mock.expect_health().returning(move || Health { database, scheduler_running: true, jobs: 4 });
-        let query: Arc<dyn HealthQuery> = Arc::new(mock);
-        let app =
-            test::init_service(App::new().app_data(web::Data::from(query)).configure(crate::routes::configure)).await;
-        let response = test::call_service(&app, test::TestRequest::get().uri("/health").to_request()).await;
-        let status = response.status().as_u16();
-        (status, String::from_utf8(test::read_body(response).await.to_vec()).unwrap())
-    }
-
-    #[actix_web::test]
-    async fn a_healthy_service_answers_as_the_front_end_expects() {
-        let (status, body) = answer(true).await;
-        assert_eq!(status, 200);
-        insta::assert_snapshot!(body, @r#"{"status":"healthy","version":"0.1.0","scheduler":{"running":true,"jobs_count":4}}"#);
-    }
-
-    #[actix_web::test]
-    async fn a_service_without_its_database_answers_503() {
-        let (status, body) = answer(false).await;
-        assert_eq!(status, 503);
-        insta::assert_snapshot!(body, @r#"{"status":"unhealthy","version":"0.1.0","scheduler":{"running":true,"jobs_count":4}}"#);
-    }
+/// Whether the service can do its work, with details.
+#[utoipa::path(
+    get, path = "/api/v1/status/health", tag = "status",
+    responses(
+        (status = 200, description = "It can", body = DetailsBody, example = json!({
+            "status": "healthy", "database": "connected", "scheduler": {"running": true, "jobs_count": 4},
+            "crm_tables": ["crm_deals"]
+        })),
+        (status = 503, description = "It cannot: the body is like that of 200, or a problem", body = DetailsBody,
+            example = json!({
+                "status": "unhealthy", "database": "disconnected", "scheduler": {"running": true, "jobs_count": 4},
+                "crm_tables": []
+            }))
+    )
+)]
+pub(crate) async fn details(
+    query: web::Data<dyn HealthQuery>,
+    replica: web::Data<dyn StatusQuery>,
+) -> Result<HttpResponse, Problem> {
+    let health = query.health().await;
+    let overview = if health.database { replica.overview().await? } else { Vec::new() };
+    let body = DetailsBody {
+        status: word(&health),
+        database: if health.database { "connected" } else { "disconnected" },
+        scheduler: SchedulerBody::from(&health),
+        crm_tables: overview
+            .iter()
+            .filter(|entity| entity.rows.is_some())
+            .map(|entity| entity.entity.table())
+            .collect(),
+    };
+    Ok(ok_if(health.is_healthy()).json(body))
 }

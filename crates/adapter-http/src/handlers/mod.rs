@@ -1,3 +1,11 @@
-//! One module per group of paths.
+//! One module per group of paths: parse, call the port, render.
 
-pub mod health;
+pub(crate) mod config;
+pub(crate) mod docs;
+pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod history;
+pub(crate) mod scheduler;
+pub(crate) mod status;
+pub(crate) mod sync;
+pub(crate) mod validate;

@@ -7,8 +7,8 @@ use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
 use b24sync_domain::lease::Scope;
 use b24sync_domain::ports::{
-    Actor, Cancelled, History, HistoryFilter, HistoryQuery, RunningSync, SchedulerQuery, SchedulerState,
-    SettingsControl, Started, SyncControl,
+    Actor, Cancelled, Health, HealthQuery, History, HistoryFilter, HistoryQuery, RunningSync, SchedulerQuery,
+    SchedulerState, SettingsControl, Started, SyncControl,
 };
 use b24sync_domain::run::RunKind;
 use b24sync_domain::schedule;
@@ -16,6 +16,9 @@ use b24sync_domain::settings::{EntitySettings, SettingsChange};
 
 use super::ServicePorts;
 use crate::status::free_leases_of_the_gone;
+
+/// How long the database may take to answer before it counts as gone.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Implements the ports that the outside steers the service by.
 #[derive(Clone)]
@@ -90,5 +93,23 @@ impl SettingsControl for ControlService {
 
     async fn audit(&self, action: &'static str, entity: Option<EntityType>, actor: &Actor) -> Result<(), StoreError> {
         self.ports.settings.audit(action, entity, actor).await
+    }
+}
+
+#[async_trait]
+impl HealthQuery for ControlService {
+    async fn health(&self) -> Health {
+        match tokio::time::timeout(HEALTH_TIMEOUT, self.scheduler()).await {
+            Ok(Ok(state)) => Health {
+                database: true,
+                scheduler_running: state.running,
+                jobs: state
+                    .jobs
+                    .iter()
+                    .filter(|job| job.kind == RunKind::Incremental && job.next_run.is_some())
+                    .count(),
+            },
+            Ok(Err(_)) | Err(_) => Health { database: false, scheduler_running: false, jobs: 0 },
+        }
     }
 }

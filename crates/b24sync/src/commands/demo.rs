@@ -4,10 +4,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use b24sync_adapter_http::ApiSettings;
 use b24sync_application::Ports;
 use b24sync_application::backfill::backfill;
 use b24sync_application::incremental::incremental;
 use b24sync_application::portal::moved;
+use b24sync_application::service::mapping::MappingService;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::run::{RunStatus, RunSummary};
@@ -179,10 +181,20 @@ async fn stay(
     }
     output.say("Ctrl-C ends the demo.");
     tokio::select! {
-        result = serve::serve(database, listener, stop, output) => result?,
+        result = serve::serve(database, interface(ports), listener, stop, output) => result?,
         result = keep_changing(ports, portal, database, stop, output) => result?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The demo has no users: its API answers health checks only.
+fn interface(ports: &Ports) -> serve::Interface {
+    serve::Interface {
+        mapping: Arc::new(MappingService::new(ports.clone(), TimestampStyle::Timestamp)),
+        authenticator: wiring::authenticator(None, &mut Problems::default()),
+        reconcile: Duration::from_secs(86_400),
+        settings: ApiSettings::default(),
+    }
 }
 
 async fn keep_changing(

@@ -44,6 +44,7 @@ fn crates_depend_on_each_other_as_the_architecture_says() {
                 "b24sync-adapter-bitrix",
                 "b24sync-adapter-http",
                 "b24sync-adapter-postgres",
+                "b24sync-adapter-supabase",
                 "b24sync-application",
                 "b24sync-domain",
                 "b24sync-embedded-postgres",

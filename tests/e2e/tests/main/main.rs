@@ -1,6 +1,7 @@
 //! The real program against the emulated portal and PostgreSQL, from outside.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "test code fails by panicking")]
 
+mod api;
 mod arrows;
 mod bad_input;
 mod clocks;

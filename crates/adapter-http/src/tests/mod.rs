@@ -1,0 +1,11 @@
+//! The interface as a client sees it, over mocked ports.
+
+mod answers;
+mod description;
+mod errors;
+mod events;
+mod limits;
+mod roles;
+mod server;
+mod support;
+mod surface;

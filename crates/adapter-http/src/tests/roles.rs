@@ -1,0 +1,83 @@
+//! Who may call what: generated from the route table.
+
+use b24sync_domain::access::Role;
+
+use super::support::{Mocks, answer, json, request};
+use crate::routes::{Access, Endpoint, endpoints};
+use crate::{Api, ApiSettings};
+
+/// What becomes of a token.
+#[derive(Clone, Copy)]
+enum Known {
+    Refused,
+    As(Option<Role>),
+}
+
+const CALLERS: [(&str, Known); 6] = [
+    ("", Known::Refused),
+    ("forged", Known::Refused),
+    ("nobody", Known::As(None)),
+    ("viewer", Known::As(Some(Role::Viewer))),
+    ("operator", Known::As(Some(Role::Operator))),
+    ("admin", Known::As(Some(Role::Admin))),
+];
+
+/// A request that the endpoint accepts.
+async fn status_of(api: &Api, endpoint: &Endpoint, token: &str) -> u16 {
+    let path = endpoint.path.replace("{entity}", "deal").replace("{file:.*}", "index.html");
+    let request = match path.as_str() {
+        // A stream that does not end is not read to its end.
+        "/api/v1/events" => return events_status(api, token).await,
+        "/api/v1/sync/config" if endpoint.method == "PUT" => {
+            json(endpoint.method.clone(), &path, token, r#"{"entity_type":"deal","enabled":true}"#)
+        }
+        _ => request(endpoint.method.clone(), &path, token),
+    };
+    answer(api, request).await.status
+}
+
+async fn events_status(api: &Api, token: &str) -> u16 {
+    let service = actix_web::test::init_service(crate::server::app(api)).await;
+    let request = super::support::get("/api/v1/events", token).to_request();
+    actix_web::test::call_service(&service, request).await.status().as_u16()
+}
+
+#[actix_web::test]
+async fn every_endpoint_lets_in_its_role_and_those_above_and_nobody_else() {
+    let unlimited = crate::RateLimit { per_minute: std::num::NonZeroU32::MAX, burst: std::num::NonZeroU32::MAX };
+    let settings = ApiSettings { failed_auth: unlimited, per_subject: unlimited, ..ApiSettings::default() };
+    let api = Mocks::willing().api_with(settings);
+    let mut lines = Vec::new();
+    for endpoint in endpoints() {
+        let mut line = format!("{:4} {:34}", endpoint.method.as_str(), endpoint.path);
+        for (token, known) in CALLERS {
+            let status = status_of(&api, endpoint, token).await;
+            let refusal = match (endpoint.access, known) {
+                (Access::Role(_), Known::Refused) => Some(401),
+                (Access::Role(needed), Known::As(role)) if role < Some(needed) => Some(403),
+                _ => None,
+            };
+            match refusal {
+                Some(refusal) => assert_eq!(status, refusal, "{line} {token}"),
+                None => assert!(status < 400, "{line} {token}: {status}"),
+            }
+            line.extend([" ", if token.is_empty() { "none" } else { token }, "=", &status.to_string()]);
+        }
+        lines.push(line);
+    }
+    insta::assert_snapshot!("matrix", lines.join("\n"));
+}
+
+#[actix_web::test]
+async fn refused_callers_reach_no_port() {
+    // Mocks without expectations panic when they are called; that would be a 500.
+    let api = Mocks::default().api();
+    for endpoint in endpoints() {
+        let Access::Role(needed) = endpoint.access else { continue };
+        assert_eq!(status_of(&api, endpoint, "").await, 401, "{}", endpoint.path);
+        assert_eq!(status_of(&api, endpoint, "nobody").await, 403, "{}", endpoint.path);
+        if needed > Role::Viewer {
+            assert_eq!(status_of(&api, endpoint, "viewer").await, 403, "{}", endpoint.path);
+        }
+    }
+}
