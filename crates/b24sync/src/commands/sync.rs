@@ -101,7 +101,10 @@ pub async fn run(args: SyncArgs, output: Output) -> Result<ExitCode, Failure> {
     };
     let moved = if args.portal_moved { moved(ports.portals.as_ref(), ports.source.as_ref()).await } else { Ok(()) };
     let result = match moved {
-        Ok(()) => sync_all(&ports, &entities, how, &stop, output).await,
+        Ok(()) => match confirmable(&ports, &entities, how.confirmed).await {
+            Ok(()) => sync_all(&ports, &entities, how, &stop, output).await,
+            Err(failure) => Err(failure),
+        },
         Err(error) => Err(error.into()),
     };
     database.close(output).await;
@@ -136,6 +139,22 @@ fn ids(numbers: &[i64]) -> Result<Vec<RecordId>, Failure> {
     ids.sort_unstable();
     ids.dedup();
     Ok(ids)
+}
+
+/// A run that is confirmed must be one that waits for it: an unfinished full run of the entity.
+async fn confirmable(ports: &Ports, entities: &[EntityType], run: Option<RunId>) -> Result<(), Failure> {
+    let Some(run) = run else { return Ok(()) };
+    let known = ports.runs.find(run).await?;
+    let waits = known.is_some_and(|known| {
+        known.kind == RunKind::Full.as_str()
+            && known.status == RunStatus::Failed.as_str()
+            && entities.iter().any(|entity| entity.key() == known.entity)
+    });
+    if waits {
+        return Ok(());
+    }
+    let message = format!("run {run} is no full sync of this entity that waits to be confirmed");
+    Err(Failure::usage(message, "take the number from the message of the sync that did not delete the rows"))
 }
 
 fn kind(args: &SyncArgs) -> RunKind {

@@ -84,6 +84,10 @@ async fn i4_a_mass_deletion_waits_until_an_operator_confirms_the_run() {
     assert_eq!((finished.code, rows(&stage).await), (Some(1), 300));
     assert!(finished.stderr.contains("--confirm-deletes"), "{}", finished.stderr);
     let run = finished.stderr.split("run ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    for wrong in ["1", "4711"] {
+        let refused = stage.run(&["sync", "deal", "--confirm-deletes", wrong]).await;
+        assert_eq!((refused.code, rows(&stage).await), (Some(2), 300), "{}", refused.stderr);
+    }
     let finished = stage.run(&["sync", "deal", "--confirm-deletes", &run, "--output", "json"]).await.expect_success();
     assert_eq!((deleted(&finished), rows(&stage).await), (60, 240));
 }
