@@ -16,7 +16,6 @@
     reason = "test code fails by panicking"
 )]
 
-mod board;
 pub mod build;
 pub mod contract;
 pub mod observe;

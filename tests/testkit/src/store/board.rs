@@ -11,7 +11,7 @@ use b24sync_domain::schedule::LastRun;
 use b24sync_domain::settings::{EntitySettings, SettingsChange};
 use chrono::{DateTime, Utc};
 
-use crate::store::{FakeStore, logged};
+use super::{FakeStore, RunRow, logged};
 
 #[async_trait]
 impl RunBoard for FakeStore {
@@ -26,7 +26,7 @@ impl RunBoard for FakeStore {
 
     async fn cancel(&self, entity: EntityType) -> Result<Cancelled, StoreError> {
         let mut state = self.state();
-        let of = |status| move |row: &&mut crate::store::RunRow| row.run.entity == entity && row.status == status;
+        let of = |status| move |row: &&mut RunRow| row.run.entity == entity && row.status == status;
         if let Some(row) = state.runs.iter_mut().find(of(RunStatus::Running)) {
             row.cancel_requested = true;
             return Ok(Cancelled::Asked(row.run.id));
