@@ -1,6 +1,7 @@
 drop index b24sync.runs_last;
 drop index b24sync.runs_finished;
 drop table b24sync.audit;
+alter table b24sync.portal drop column behind_seconds;
 alter table b24sync.runs
   drop column step,
   drop column expected,

@@ -6,6 +6,9 @@ alter table b24sync.runs
   add column opened_at timestamptz,
   add column processed_before bigint not null default 0;  -- when it was opened last
 
+-- How far behind the portal's clock times may be shown.
+alter table b24sync.portal add column behind_seconds bigint not null default 0;
+
 -- Who changed what.
 create table b24sync.audit (
   id bigint generated always as identity primary key,

@@ -22,6 +22,7 @@ type PortalRow = (
     Option<DateTime<Utc>>,
     Option<i32>,
     Option<DateTime<Utc>>,
+    i64,
 );
 type PortalColumns = (
     Text,
@@ -32,12 +33,13 @@ type PortalColumns = (
     Nullable<Timestamptz>,
     Nullable<Integer>,
     Nullable<Timestamptz>,
+    BigInt,
 );
 
 type ProbeRow = (Option<String>, bool, i64, DateTime<Utc>, bool);
 
 fn known_portal(row: PortalRow) -> KnownPortal {
-    let (address, user_id, admin, time_zone, scopes, server_time, offset, checked_at) = row;
+    let (address, user_id, admin, time_zone, scopes, server_time, offset, checked_at, behind) = row;
     let offset = FixedOffset::east_opt(offset.unwrap_or_default());
     let profile = user_id.zip(server_time).zip(offset).map(|((user_id, server_time), offset)| PortalProfile {
         user_id,
@@ -45,6 +47,7 @@ fn known_portal(row: PortalRow) -> KnownPortal {
         time_zone,
         scopes: scopes.unwrap_or_default(),
         server_time: server_time.with_timezone(&offset),
+        behind: TimeDelta::seconds(behind),
     });
     KnownPortal { address, profile, checked_at }
 }
@@ -88,7 +91,7 @@ impl PortalStore for PgStore {
     async fn portal(&self) -> Result<Option<KnownPortal>, StoreError> {
         retrying("reading which portal it is", || async {
             let mut connection = self.connections().lend().await?;
-            let statement = sql("select address, user_id, admin, time_zone, scopes, server_time, offset_seconds, checked_at from b24sync.portal")
+            let statement = sql("select address, user_id, admin, time_zone, scopes, server_time, offset_seconds, checked_at, behind_seconds from b24sync.portal")
                 .rows::<PortalColumns>();
             let row: Option<PortalRow> = connection.load_row(statement).await?;
             Ok(row.map(known_portal))
@@ -125,6 +128,8 @@ impl PortalStore for PgStore {
                 .bind::<Timestamptz, _>(profile.server_time.with_timezone(&Utc))
                 .text(", offset_seconds = ")
                 .bind::<Integer, _>(profile.server_time.offset().local_minus_utc())
+                .text(", behind_seconds = ")
+                .bind::<BigInt, _>(profile.behind.num_seconds())
                 .text(", checked_at = clock_timestamp()");
             connection.perform(statement).await?;
             Ok(())

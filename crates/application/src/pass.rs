@@ -277,8 +277,9 @@ impl Pass<'_> {
             remarked.map_err(|source| self.store_failed(source))?;
         }
         // A complete listing has at least its empty last page, and that page has a time.
-        let started = self.run.source_start.unwrap_or(DateTime::UNIX_EPOCH + OVERLAP);
-        let watermark = Watermark(started - OVERLAP);
+        let overlap = portal::overlap(self.ports, self.entity).await?;
+        let started = self.run.source_start.unwrap_or(DateTime::UNIX_EPOCH + overlap);
+        let watermark = Watermark(started - overlap);
         let status = self.ports.runs.complete(self.run.id, watermark, self.lease).await;
         let status = status.map_err(|source| self.store_failed(source))?;
         tracing::info!(entity_type = %self.entity, run.id = %self.run.id, run.kind = %self.run.kind, records_processed = self.run.processed, rows = self.written, deleted = self.deleted, "sync completed");

@@ -4,7 +4,9 @@ use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::{Chain, StoreError, SyncError};
 use b24sync_domain::portal::{BoundStyle, EntityProbe, Probed};
 use b24sync_domain::ports::{Claim, CrmSource, PortalStore};
+use chrono::TimeDelta;
 
+use crate::pass::OVERLAP;
 use crate::ports::Ports;
 
 /// Claims the replica for the portal that the ports lead to.
@@ -47,6 +49,12 @@ pub(crate) async fn bounds(ports: &Ports, entity: EntityType) -> Result<Option<B
     Ok(probe.bounds.filter(|_| probe.allows_incremental()))
 }
 
+/// How far a watermark must stay behind the portal's clock: the overlap, and as much more as times may be shown behind it.
+pub(crate) async fn overlap(ports: &Ports, entity: EntityType) -> Result<TimeDelta, SyncError> {
+    let known = ports.portals.portal().await.map_err(|source| SyncError::Store { entity, source })?;
+    Ok(OVERLAP + known.and_then(|portal| portal.profile).map_or(TimeDelta::zero(), |profile| profile.behind))
+}
+
 /// Probes at the end of a full pass, so that the incremental ones after it need not. Nothing depends on it here.
 pub(crate) async fn probe_if_stale(ports: &Ports, entity: EntityType) {
     let fresh = match ports.portals.probe(entity).await {
@@ -78,7 +86,7 @@ async fn probe(ports: &Ports, entity: EntityType) -> Result<Option<EntityProbe>,
 fn warn(probe: &EntityProbe) {
     if !probe.allows_incremental() {
         tracing::warn!(entity = %probe.entity, "the portal does not select records of {} by time as it should: every sync reads all of them; give the webhook's owner the portal's own time zone", probe.entity);
-    } else if probe.ahead > crate::pass::OVERLAP / 2 {
+    } else if probe.ahead > OVERLAP / 2 {
         tracing::warn!(entity = %probe.entity, seconds = probe.ahead.num_seconds(), "modified times lie ahead of the portal's clock: the webhook's owner seems to have another time zone than the portal");
     }
 }

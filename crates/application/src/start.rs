@@ -66,7 +66,12 @@ pub async fn sync(
                     Some(run) => Ok(Outcome::Joined(run)),
                     None => Ok(Outcome::Ran(run(ports, &lease, wish, stop).await?)),
                 };
-                return hold(ports, wish.entity, lease, work).await;
+                let done = hold(ports, wish.entity, lease, work).await;
+                if done.is_err() {
+                    // One that failed before its run began must not stay in the queue as if somebody wanted it still.
+                    withdraw(ports, wish.entity, asked).await;
+                }
+                return done;
             }
             Err(SyncError::AlreadyRunning { holder, .. }) => holder,
             Err(error) => return Err(error),

@@ -391,7 +391,7 @@ pub enum Role {
     All,
     /// Answers requests only; other instances do the syncs.
     Api,
-    /// Does syncs, and answers health checks.
+    /// Schedules and does syncs, as one of several; put the API's load on others.
     Worker,
 }
 

@@ -56,6 +56,9 @@ pub struct PortalProfile {
     pub scopes: Vec<String>,
     /// The portal's clock, with its offset.
     pub server_time: DateTime<FixedOffset>,
+    /// How far behind that clock times may be shown, because the owner's time zone is behind the portal's (Bitrix24 REST
+    /// 8.4: values are converted to the user's zone, and printed with the portal's offset). Zero where it is not.
+    pub behind: TimeDelta,
 }
 
 /// How the portal understands listings of one entity, found by asking for a record that is known (Bitrix24 REST 17,

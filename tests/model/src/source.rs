@@ -145,7 +145,14 @@ impl CrmSource for ModelSource {
         self.send("profile").await?;
         let server_time = self.time();
         self.receive("profile").await?;
-        Ok(PortalProfile { user_id: 1, admin: Some(true), time_zone: None, scopes: Vec::new(), server_time })
+        Ok(PortalProfile {
+            user_id: 1,
+            admin: Some(true),
+            time_zone: None,
+            scopes: Vec::new(),
+            server_time,
+            behind: TimeDelta::zero(),
+        })
     }
 
     async fn probe(&self, entity: EntityType) -> Result<Probed, SourceError> {

@@ -667,6 +667,7 @@ pub async fn a_probe_of_another_user_is_stale(stores: &Stores) {
         time_zone: Some("Europe/Moscow".to_owned()),
         scopes: vec!["crm".to_owned(), "user_brief".to_owned()],
         server_time: portal_time(7),
+        behind: chrono::TimeDelta::hours(2),
     };
     stores.portals.keep_profile(&profile(1)).await.expect("the profile");
     let known = stores.portals.portal().await.expect("the portal").expect("a portal");

@@ -218,6 +218,7 @@ impl CrmSource for FakeSource {
             time_zone: None,
             scopes: vec!["crm".to_owned()],
             server_time: portal_time(self.state().clock),
+            behind: TimeDelta::zero(),
         })
     }
 

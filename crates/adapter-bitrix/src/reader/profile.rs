@@ -2,6 +2,8 @@
 
 use b24sync_domain::portal::PortalProfile;
 use b24sync_domain::ports::Lane;
+use chrono::{DateTime, FixedOffset, Offset, TimeDelta};
+use chrono_tz::Tz;
 
 use super::BATCH;
 use crate::budget::Budget;
@@ -59,15 +61,41 @@ impl Exchange for ReadProfile {
         };
         let scopes = results.get("c_scope").map(Named::of).unwrap_or_default();
         let server_time = results.get("c_time").and_then(lenient::instant).or(time.start).or(answer.sent_at);
+        let time_zone = profile.get("TIME_ZONE").and_then(lenient::text).filter(|zone| !zone.is_empty());
+        let server_time = server_time.ok_or_else(|| Failure::malformed(TIME, "the answer does not say its time"))?;
         Ok(PortalProfile {
+            behind: behind(time_zone.as_deref(), server_time),
             user_id: profile
                 .get("ID")
                 .and_then(lenient::integer)
                 .ok_or_else(|| Failure::malformed(PROFILE, "the profile has no `ID`"))?,
             admin: profile.get("ADMIN").and_then(lenient::boolean),
-            time_zone: profile.get("TIME_ZONE").and_then(lenient::text).filter(|zone| !zone.is_empty()),
+            time_zone,
             scopes: scopes.iter().filter_map(|(_, scope)| lenient::text(scope)).collect(),
-            server_time: server_time.ok_or_else(|| Failure::malformed(TIME, "the answer does not say its time"))?,
+            server_time,
         })
+    }
+}
+
+/// How far a user's zone is behind the portal's clock at this moment; zero when it is not, or when nobody knows the zone.
+fn behind(zone: Option<&str>, server_time: DateTime<FixedOffset>) -> TimeDelta {
+    let Some(Ok(zone)) = zone.map(str::parse::<Tz>) else { return TimeDelta::zero() };
+    let theirs = server_time.with_timezone(&zone).offset().fix().local_minus_utc();
+    let seconds = server_time.offset().local_minus_utc() - theirs;
+    TimeDelta::seconds(i64::from(seconds.max(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_zone_that_is_behind_counts() {
+        let time = DateTime::parse_from_rfc3339("2026-01-15T12:00:00+03:00").unwrap();
+        let seconds = |zone| behind(zone, time).num_seconds();
+        assert_eq!(seconds(Some("Europe/Kaliningrad")), 3_600);
+        assert_eq!(seconds(Some("America/New_York")), 8 * 3_600);
+        assert_eq!((seconds(Some("Europe/Moscow")), seconds(Some("Asia/Yekaterinburg"))), (0, 0));
+        assert_eq!((seconds(Some("Mars/Olympus")), seconds(None)), (0, 0));
     }
 }

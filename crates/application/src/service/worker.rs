@@ -19,6 +19,9 @@ use crate::status::free_leases_of_the_gone;
 /// How often an instance looks for syncs to do.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long an entity is left alone after a sync of it failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(30);
+
 /// How often it looks after leases of processes that are gone.
 const LOOKS_BETWEEN_CLEANING: u32 = 5;
 
@@ -44,10 +47,7 @@ impl Worker {
         while !stop.is_cancelled() {
             self.look(looks.is_multiple_of(LOOKS_BETWEEN_CLEANING), &tasks, stop).await;
             looks = looks.wrapping_add(1);
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-            }
+            pause(LOOK_EVERY, stop).await;
         }
         tasks.close();
         tasks.wait().await;
@@ -69,7 +69,10 @@ impl Worker {
                 let (ports, service, timestamps) = (self.ports.clone(), self.service.clone(), self.timestamps);
                 let stop = stop.clone();
                 tasks.spawn(async move {
-                    run(&ports, &service, entity, kind, timestamps, &stop).await;
+                    if !run(&ports, &service, entity, kind, timestamps, &stop).await {
+                        // What failed a moment ago fails again; the entity counts as busy meanwhile.
+                        pause(AFTER_FAILURE, &stop).await;
+                    }
                     drop(busy);
                 });
             }
@@ -96,6 +99,14 @@ impl Drop for Busy {
     }
 }
 
+async fn pause(time: Duration, stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(time) => {}
+    }
+}
+
+/// Does a queued sync; whether there is no reason to wait before the next one of this entity.
 async fn run(
     ports: &Ports,
     service: &ServicePorts,
@@ -103,7 +114,7 @@ async fn run(
     kind: RunKind,
     timestamps: TimestampStyle,
     stop: &CancellationToken,
-) {
+) -> bool {
     let wish = Wish { entity, kind, ids: &[], confirmed: None, timestamps };
     match start::now(ports, wish, stop).await {
         Ok(Some(Outcome::Ran(summary))) if summary.status == RunStatus::Cancelled && stop.is_cancelled() => {
@@ -111,14 +122,17 @@ async fn run(
             if let Err(error) = service.runs.request(entity, summary.kind).await {
                 tracing::warn!(entity = %entity, error = %Chain(&error), "could not queue the sync again; the schedule does");
             }
+            true
         }
-        Ok(_) => {}
+        Ok(_) => true,
         // The run log says it too.
         Err(error @ SyncError::AlreadyRunning { .. }) => {
             tracing::debug!(entity = %entity, error = %Chain(&error), "another instance was faster");
+            true
         }
         Err(error) => {
             tracing::error!(entity = %entity, run.kind = %kind, error = %Chain(&error), advice = error.advice(), "sync failed");
+            false
         }
     }
 }

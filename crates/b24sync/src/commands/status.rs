@@ -165,6 +165,13 @@ fn say_portal(overview: &PortalOverview, output: Output) {
             profile.scopes.join(", "),
             profile.server_time.offset()
         );
+        if !profile.behind.is_zero() {
+            let _ = write!(
+                line,
+                "; the webhook's owner has a time zone behind it, so that incremental syncs look {} s further back",
+                profile.behind.num_seconds()
+            );
+        }
     }
     output.say(&line);
     for kept in &overview.probes {

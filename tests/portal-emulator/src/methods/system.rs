@@ -36,6 +36,16 @@ fn strings<'s>(out: &mut Json, texts: impl Iterator<Item = &'s str>) {
     out.close_array();
 }
 
+/// The user's time zone: empty means the portal's; else a zone of whole hours that is so far from it.
+fn zone(offset_minutes: i32, shift_seconds: i64) -> String {
+    if shift_seconds == 0 {
+        return String::new();
+    }
+    let hours = (i64::from(offset_minutes) * 60 + shift_seconds) / 3_600;
+    // In these names, east of Greenwich is negative.
+    if hours == 0 { "Etc/GMT".to_owned() } else { format!("Etc/GMT{:+}", -hours) }
+}
+
 fn profile(call: Call<'_>, out: &mut Json) {
     out.open_object();
     out.member_quoted("ID", call.inner.config.user_id);
@@ -43,8 +53,8 @@ fn profile(call: Call<'_>, out: &mut Json) {
     out.member_string("NAME", "Alex");
     out.member_string("LAST_NAME", "Admin");
     out.member_string("PERSONAL_GENDER", "");
-    let shifted = call.inner.times().user_zone_shift_seconds != 0;
-    out.member_string("TIME_ZONE", if shifted { "Asia/Yekaterinburg" } else { "" });
+    let zone = zone(call.inner.config.offset_minutes, call.inner.times().user_zone_shift_seconds);
+    out.member_string("TIME_ZONE", &zone);
     out.close_object();
 }
 
