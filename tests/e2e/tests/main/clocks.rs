@@ -1,5 +1,7 @@
 //! I6: whatever this machine's clock says, and however the portal understands times, nothing is lost.
 
+use std::collections::HashSet;
+
 use b24sync_portal_emulator::{Counts, DateFilter, Dialect, Entity, PortalConfig, Times, Truth, UnreadableDate};
 
 use crate::compare::entity_differences;
@@ -103,7 +105,7 @@ async fn i6_an_owner_whose_time_zone_is_behind_the_portals_loses_nothing() {
             finish(command)
         };
         sync("--full").await.expect_success();
-        let edited = stage.portal().edit_random(Entity::Deal, 20, 9);
+        let edited: HashSet<_> = stage.portal().edit_random(Entity::Deal, 20, 9).into_iter().collect();
         let finished = sync("--incremental").await.expect_success();
         let summaries: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
         assert_eq!(summaries[0]["sync_type"], "incremental");
