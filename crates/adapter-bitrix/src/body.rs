@@ -5,8 +5,8 @@ use std::error::Error;
 
 use reqwest::Response;
 
-use crate::address::AddressRefused;
 use crate::failure::{Class, Failure};
+use b24sync_public_address::AddressRefused;
 
 /// Reads the whole body, at most `max` bytes of it.
 pub(crate) async fn read(method: &str, mut response: Response, max: usize) -> Result<String, Failure> {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use b24sync_domain::error::BoxError;
 
-use crate::address;
 use crate::webhook::{self, WebhookUrl};
+use b24sync_public_address as address;
 
 /// Which of the portal's two sets of CRM methods is used. Both end in the same field names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! # How it is made
-//! - `webhook`, `config`, `address`: where the portal is, and which addresses may be connected to at all.
+//! - `webhook`, `config`: where the portal is, and which addresses may be connected to at all.
 //! - `transport`: one call: pacer, read token, request, answer, repetition. The only place that sends. Around it `body`
 //!   (limits of an answer), `redirect` (a moved portal), `retry` (delays), `budget` (what the pacer is told), `scrub`
 //!   (the webhook's code out of errors).
@@ -40,7 +40,6 @@
 //! - The classic dialect never returns links to many (`CONTACT_IDS`, `COMPANY_IDS`), the item dialect never the parts of
 //!   addresses: each describes only what it delivers.
 
-mod address;
 mod body;
 mod budget;
 mod command;

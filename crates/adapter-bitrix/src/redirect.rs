@@ -3,8 +3,8 @@
 
 use url::Url;
 
-use crate::address;
 use crate::webhook::{host_and_port, is_loopback};
+use b24sync_public_address as address;
 
 /// What a redirect asks for.
 #[derive(Debug, PartialEq, Eq)]

@@ -14,7 +14,6 @@ use tokio_retry::RetryIf;
 use tracing::{Instrument as _, debug, field, warn};
 use url::Url;
 
-use crate::address::GuardedResolver;
 use crate::body;
 use crate::budget::{Budget, Resets};
 use crate::config::{BitrixConfig, ConfigError, RetryPolicy};
@@ -25,6 +24,7 @@ use crate::redirect::{self, Redirect};
 use crate::retry::Backoff;
 use crate::scrub;
 use crate::webhook;
+use b24sync_public_address::GuardedResolver;
 
 /// A kind of call: what to send, and what to make of the answer.
 pub(crate) trait Exchange: Sync {

@@ -40,7 +40,7 @@
 //! - **S10** A [`Refusal`](b24sync_domain::access::Refusal) is for logs and metrics; callers learn "401" only.
 //!
 //! # How it is made
-//! - `settings`, `secret`, `address`: whose tokens, which roles, and which addresses may be connected to at all.
+//! - `settings`, `secret`: whose tokens, which roles, and which addresses may be connected to at all.
 //! - `header`, `json`: the parts of a token, read strictly; nothing is trusted yet.
 //! - `algorithm`: a key and the one algorithm that it is for.
 //! - `keys`: the project's keys: `jwk`, `set` (which may verify), `fetch` (the only request), `cache` (how long they count).
@@ -52,7 +52,6 @@
 //! - **a reason to refuse**: a variant of the domain's `Refusal`, and a line in the table of `tests/hostile.rs`.
 //! - **a claim**: a check in `claims`.
 
-mod address;
 mod algorithm;
 mod authenticator;
 mod claims;

@@ -7,10 +7,10 @@ use b24sync_domain::error::BoxError;
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use crate::address;
 use crate::roles::RolePolicy;
 use crate::secret;
 use crate::subject;
+use b24sync_public_address as address;
 
 /// The claim that holds the role, unless another one is named.
 pub const DEFAULT_ROLE_CLAIM: &str = "app_metadata.b24sync_role";

@@ -8,7 +8,7 @@ use reqwest::{Client, StatusCode, redirect::Policy};
 use url::Url;
 
 use super::set::{KeySet, NotAKeySet};
-use crate::address::GuardedResolver;
+use b24sync_public_address::GuardedResolver;
 
 /// Bytes of an answer, after decompression.
 const MAX_BODY: usize = 64 * 1024;

@@ -33,11 +33,12 @@ fn crates_depend_on_each_other_as_the_architecture_says() {
     let allowed: &[(&str, &[&str])] = &[
         ("b24sync-domain", &[]),
         ("b24sync-application", &["b24sync-domain"]),
-        ("b24sync-adapter-bitrix", &["b24sync-domain"]),
+        ("b24sync-adapter-bitrix", &["b24sync-domain", "b24sync-public-address"]),
         ("b24sync-adapter-postgres", &["b24sync-domain"]),
         ("b24sync-adapter-http", &["b24sync-domain"]),
-        ("b24sync-adapter-supabase", &["b24sync-domain"]),
+        ("b24sync-adapter-supabase", &["b24sync-domain", "b24sync-public-address"]),
         ("b24sync-embedded-postgres", &[]),
+        ("b24sync-public-address", &[]),
         (
             "b24sync",
             &[

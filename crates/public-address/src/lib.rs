@@ -8,12 +8,14 @@ use url::{Host, Url};
 /// A host name led to addresses of an inner network only.
 #[derive(Debug, thiserror::Error)]
 #[error("the host name leads to no public address")]
-pub(crate) struct AddressRefused;
+pub struct AddressRefused;
 
 /// Resolves names through the system and drops the addresses that may not be used. Because the connection is made to
 /// exactly these addresses, a name cannot lead elsewhere between check and use.
-pub(crate) struct GuardedResolver {
-    pub(crate) allow_loopback: bool,
+#[derive(Debug, Clone, Copy)]
+pub struct GuardedResolver {
+    /// Whether addresses of this machine may be used too, for development.
+    pub allow_loopback: bool,
 }
 
 impl Resolve for GuardedResolver {
@@ -34,12 +36,14 @@ impl Resolve for GuardedResolver {
 }
 
 /// Whether a connection to this address is permitted.
-pub(crate) fn may_connect(ip: IpAddr, allow_loopback: bool) -> bool {
+#[must_use]
+pub fn may_connect(ip: IpAddr, allow_loopback: bool) -> bool {
     is_global(ip) || (allow_loopback && ip.to_canonical().is_loopback())
 }
 
 /// The address that the URL spells out, if it does.
-pub(crate) fn literal(url: &Url) -> Option<IpAddr> {
+#[must_use]
+pub fn literal(url: &Url) -> Option<IpAddr> {
     match url.host()? {
         Host::Ipv4(ip) => Some(ip.into()),
         Host::Ipv6(ip) => Some(ip.into()),
@@ -48,7 +52,8 @@ pub(crate) fn literal(url: &Url) -> Option<IpAddr> {
 }
 
 /// Whether this is a global unicast address (IANA special-purpose registries).
-pub(crate) fn is_global(ip: IpAddr) -> bool {
+#[must_use]
+pub fn is_global(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_global_v4(ip),
         IpAddr::V6(ip) => match carried_v4(ip) {
