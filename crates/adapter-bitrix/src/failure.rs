@@ -13,6 +13,17 @@ pub(crate) enum Class {
     Fault,
 }
 
+impl Class {
+    /// As figures name it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Class::Final => "refused",
+            Class::Limit => "limited",
+            Class::Fault => "failed",
+        }
+    }
+}
+
 /// A failed attempt.
 #[derive(Debug)]
 pub(crate) struct Failure {

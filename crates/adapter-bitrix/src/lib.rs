@@ -51,6 +51,7 @@ mod error;
 mod failure;
 mod fields;
 mod lenient;
+mod metering;
 mod pacer;
 mod reader;
 mod redirect;

@@ -20,6 +20,7 @@ use crate::config::{BitrixConfig, ConfigError, RetryPolicy};
 use crate::envelope::Envelope;
 use crate::error::{self, Refusal};
 use crate::failure::{Class, Failure};
+use crate::metering;
 use crate::redirect::{self, Redirect};
 use crate::retry::Backoff;
 use crate::scrub;
@@ -118,7 +119,12 @@ impl Transport {
                 http.status = field::Empty,
                 duration_ms = field::Empty
             );
-            self.attempt(exchange, order).instrument(span)
+            async {
+                let result = self.attempt(exchange, order).await;
+                metering::request(exchange.method(), &result);
+                result
+            }
+            .instrument(span)
         };
         let permits = |failure: &Failure| {
             if failure.class == Class::Fault {
@@ -148,6 +154,7 @@ impl Transport {
             let mut budget = Budget::new(&self.resets);
             let output = self.judge(exchange, answer, &mut budget);
             for report in budget.into_reports() {
+                metering::budget(&report);
                 self.pacer.report(&report);
             }
             output
@@ -165,7 +172,9 @@ impl Transport {
         order: Option<&dyn ReadOrder>,
     ) -> Result<Answered, Failure> {
         let method = exchange.method();
+        let asked = Instant::now();
         self.pacer.admit(exchange.lane(), &exchange.charged()).await;
+        metering::waited(exchange.lane(), asked.elapsed());
         let token = match order {
             Some(order) => Some(order.next().await.map_err(|error| Failure::last(SourceError::ReadOrder(error)))?),
             None => None,

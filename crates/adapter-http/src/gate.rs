@@ -67,8 +67,11 @@ impl Gate {
 
     async fn admit(&self, endpoint: &Endpoint, request: &ServiceRequest) -> Result<(), Problem> {
         let address = client::address(request.peer_addr(), request.headers(), &self.settings.trusted_proxies);
-        let Access::Role(role) = endpoint.access else {
-            return if endpoint.limited { self.limits.public(address) } else { Ok(()) };
+        let role = match endpoint.access {
+            Access::Role(role) => role,
+            Access::Public if endpoint.limited => return self.limits.public(address),
+            Access::Public => return Ok(()),
+            Access::MetricsToken => return self.admit_scraper(request, address),
         };
         let identity = match auth::token(request, endpoint.stream) {
             Ok(token) => self.authenticator.identify(&token).await,
@@ -79,6 +82,20 @@ impl Gate {
         let allowed = identity.allows(role);
         request.extensions_mut().insert(Caller { subject: identity.subject });
         if allowed { Ok(()) } else { Err(auth::forbidden(role)) }
+    }
+
+    fn admit_scraper(&self, request: &ServiceRequest, address: IpAddr) -> Result<(), Problem> {
+        let Some(expected) = &self.settings.metrics_token else {
+            return Err(Problem::new(
+                Kind::NotFound,
+                "metrics are not served here: set METRICS_TOKEN, or ask the address of METRICS_BIND",
+            ));
+        };
+        match auth::token(request, false) {
+            Ok(token) if expected.matches(&token) => Ok(()),
+            Ok(_) => self.refuse(Refusal::Signature, address),
+            Err(refusal) => self.refuse(refusal, address),
+        }
     }
 
     fn refuse<T>(&self, refusal: Refusal, address: IpAddr) -> Result<T, Problem> {

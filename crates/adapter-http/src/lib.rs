@@ -28,6 +28,7 @@ mod request_id;
 pub mod routes;
 pub mod server;
 mod settings;
+mod token_digest;
 
 #[cfg(test)]
 mod tests;
@@ -35,5 +36,6 @@ mod tests;
 pub use client::{Network, NotANetwork};
 pub use drain::{Drain, DrainSwitch};
 pub use openapi::openapi;
-pub use server::{Api, ApiPorts, build};
+pub use server::{Api, ApiPorts, build, build_metrics};
 pub use settings::{ApiSettings, RateLimit};
+pub use token_digest::TokenDigest;

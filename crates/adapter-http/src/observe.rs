@@ -1,12 +1,13 @@
 //! The outermost layer: request numbers, the access log, and problems in place of plain errors.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage};
+use metrics::{counter, histogram};
 use tracing::Instrument;
 
 use crate::auth::Caller;
@@ -41,10 +42,26 @@ fn log(method: &Method, answer: &ServiceResponse, begun: Instant) {
     let route = request.match_pattern().unwrap_or_else(|| "-".to_owned());
     let subject = request.extensions().get::<Caller>().map(|caller| caller.subject.clone()).unwrap_or_default();
     let status = answer.status();
-    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let took = begun.elapsed();
+    count(method, &route, status, took);
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     if route.starts_with("/health") && status == StatusCode::OK {
         tracing::debug!(%method, route, http.status = status.as_u16(), duration_ms, "a probe was answered");
     } else {
         tracing::info!(%method, route, http.status = status.as_u16(), duration_ms, subject, "a request was answered");
     }
+}
+
+/// By the path's pattern, so that what clients ask for makes no new series.
+fn count(method: &Method, route: &str, status: StatusCode, took: Duration) {
+    let method = match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    };
+    let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.as_u16().to_string())];
+    counter!("b24sync_http_requests_total", &labels).increment(1);
+    histogram!("b24sync_http_request_duration_seconds", "route" => route.to_owned()).record(took.as_secs_f64());
 }

@@ -9,7 +9,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Header, OpenApi, PathItem, Ref, RefOr, ResponseBuilder, SecurityRequirement};
 
 use crate::auth;
-use crate::handlers::{config, events, health, history, scheduler, status, sync, validate};
+use crate::handlers::{config, events, health, history, metrics, scheduler, status, sync, validate};
 use crate::problem::{Kind, MEDIA_TYPE, Problem, ProblemBody};
 use crate::routes::{Access, Endpoint, endpoints};
 
@@ -18,6 +18,9 @@ const MOMENT: Duration = Duration::from_secs(1);
 
 /// Name of the bearer scheme.
 const BEARER: &str = "bearer";
+
+/// Name of the scheme of `/metrics`.
+const METRICS: &str = "metrics";
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -29,7 +32,7 @@ const BEARER: &str = "bearer";
     paths(
         sync::start, sync::cancel, sync::running, status::status, config::read, config::change, validate::validate,
         history::history, status::stats, scheduler::scheduler, health::details, events::events, health::health,
-        health::live, health::ready
+        health::live, health::ready, metrics::metrics
     ),
     components(schemas(ProblemBody)),
     tags(
@@ -53,11 +56,11 @@ pub fn openapi() -> String {
         .bearer_format("JWT")
         .description(Some("The access token of a Supabase session"))
         .build();
-    document
-        .components
-        .get_or_insert_default()
-        .security_schemes
-        .insert(BEARER.to_owned(), SecurityScheme::Http(bearer).into());
+    let metrics =
+        Http::builder().scheme(HttpAuthScheme::Bearer).description(Some("The value of METRICS_TOKEN")).build();
+    let schemes = &mut document.components.get_or_insert_default().security_schemes;
+    schemes.insert(BEARER.to_owned(), SecurityScheme::Http(bearer).into());
+    schemes.insert(METRICS.to_owned(), SecurityScheme::Http(metrics).into());
     document.to_pretty_json().unwrap_or_default()
 }
 
@@ -83,6 +86,17 @@ fn complete(operation: &mut Operation, endpoint: &Endpoint) {
         let text = operation.description.take().unwrap_or_default();
         operation.description = Some(format!("{text}\n\nNeeds the role `{role}`.").trim().to_owned());
         errors.extend([Problem::unauthorized(), auth::forbidden(role), auth::keys_unavailable()]);
+    }
+    if endpoint.access == Access::MetricsToken {
+        let scopes: [&str; 0] = [];
+        operation.security = Some(vec![SecurityRequirement::new(METRICS, scopes)]);
+        errors.extend([
+            Problem::unauthorized(),
+            Problem::new(
+                Kind::NotFound,
+                "metrics are not served here: set METRICS_TOKEN, or ask the address of METRICS_BIND",
+            ),
+        ]);
     }
     if endpoint.path.contains("{entity}") {
         errors.push(Problem::new(

@@ -10,7 +10,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 use b24sync_domain::access::Role;
 
-use crate::handlers::{config, docs, events, health, history, scheduler, status, sync, validate};
+use crate::handlers::{config, docs, events, health, history, metrics, scheduler, status, sync, validate};
 use crate::problem::{Kind, Problem};
 use crate::server::Api;
 
@@ -21,6 +21,8 @@ pub enum Access {
     Public,
     /// Callers with this role, or one that may do more.
     Role(Role),
+    /// Whoever has the token for metrics; nobody where there is none.
+    MetricsToken,
 }
 
 /// A path and a method.
@@ -78,7 +80,7 @@ const VIEWER: Access = Access::Role(Role::Viewer);
 const OPERATOR: Access = Access::Role(Role::Operator);
 const ADMIN: Access = Access::Role(Role::Admin);
 
-static TABLE: [Endpoint; 18] = [
+static TABLE: [Endpoint; 19] = [
     Endpoint::new(Method::POST, "/api/v1/sync/start/{entity}", OPERATOR, || web::to(sync::start)),
     Endpoint::new(Method::POST, "/api/v1/sync/cancel/{entity}", OPERATOR, || web::to(sync::cancel)),
     Endpoint::new(Method::GET, "/api/v1/sync/running", VIEWER, || web::to(sync::running)),
@@ -94,6 +96,7 @@ static TABLE: [Endpoint; 18] = [
     Endpoint::new(Method::GET, "/api/v1/openapi.json", PUBLIC, || web::to(docs::openapi)).not_described(),
     Endpoint::new(Method::GET, "/docs", PUBLIC, || web::to(docs::redirect)).not_described(),
     Endpoint::new(Method::GET, "/docs/{file:.*}", PUBLIC, || web::to(docs::file)).not_described(),
+    Endpoint::new(Method::GET, "/metrics", Access::MetricsToken, || web::to(metrics::metrics)),
     Endpoint::new(Method::GET, "/health", PUBLIC, || web::to(health::health)),
     Endpoint::new(Method::GET, "/health/live", PUBLIC, || web::to(health::live)).unlimited(),
     Endpoint::new(Method::GET, "/health/ready", PUBLIC, || web::to(health::ready)),

@@ -10,13 +10,14 @@ use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Compress, Next, from_fn};
 use actix_web::{App, Error, HttpServer, web};
 use b24sync_domain::ports::{
-    Authenticator, Happenings, HealthQuery, HistoryQuery, MappingQuery, SchedulerQuery, SettingsControl, StatusQuery,
-    SyncControl,
+    Authenticator, Happenings, HealthQuery, HistoryQuery, MappingQuery, MetricsQuery, SchedulerQuery, SettingsControl,
+    StatusQuery, SyncControl,
 };
 
 use crate::drain::{Drain, DrainSwitch, Draining};
 use crate::gate::Gate;
 use crate::handlers::docs::Description;
+use crate::handlers::metrics;
 use crate::limits::Limits;
 use crate::observe::observe;
 use crate::places::Places;
@@ -25,6 +26,9 @@ use crate::{headers, openapi, routes};
 
 /// How long a connection may take to close, in seconds.
 const DISCONNECT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Connections of watchers at once.
+const METRICS_CONNECTIONS: usize = 64;
 
 /// The inbound ports that handlers call.
 #[derive(Clone)]
@@ -45,6 +49,8 @@ pub struct ApiPorts {
     pub happenings: Arc<dyn Happenings>,
     /// Health.
     pub health: Arc<dyn HealthQuery>,
+    /// Figures.
+    pub metrics: Arc<dyn MetricsQuery>,
     /// Who calls.
     pub authenticator: Arc<dyn Authenticator>,
 }
@@ -91,6 +97,7 @@ impl Api {
             .app_data(web::Data::from(Arc::clone(&self.ports.mapping)))
             .app_data(web::Data::from(Arc::clone(&self.ports.happenings)))
             .app_data(web::Data::from(Arc::clone(&self.ports.health)))
+            .app_data(web::Data::from(Arc::clone(&self.ports.metrics)))
             .app_data(web::Data::new(self.draining.clone()))
             .app_data(self.settings.clone())
             .app_data(self.places.clone())
@@ -145,4 +152,18 @@ pub fn build(ports: ApiPorts, settings: ApiSettings, listener: TcpListener) -> i
         .run();
     let drain = Drain::new(switch, server.handle(), settings.drain_notice);
     Ok((server, drain))
+}
+
+/// A server that answers `/metrics` and nothing else, without a token: for a listener that only the watchers reach.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn build_metrics(query: Arc<dyn MetricsQuery>, listener: TcpListener) -> io::Result<Server> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::from(Arc::clone(&query)))
+            .route("/metrics", web::get().to(metrics::metrics))
+            .wrap(headers::security())
+    });
+    Ok(server.workers(1).max_connections(METRICS_CONNECTIONS).disable_signals().listen(listener)?.run())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::http::Uri;
 
 use crate::client::Network;
+use crate::token_digest::TokenDigest;
 
 /// Requests that one caller may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub struct ApiSettings {
     pub drain_notice: Duration,
     /// How long open requests may take to finish when the server stops; whole seconds.
     pub shutdown_timeout: Duration,
+    /// What `/metrics` asks for as a bearer token; `None` keeps it closed.
+    pub metrics_token: Option<TokenDigest>,
     /// Threads that serve requests; `None`: one for each processor.
     pub workers: Option<usize>,
 }
@@ -88,6 +91,7 @@ impl Default for ApiSettings {
             listener_lifetime: Duration::from_secs(15 * 60),
             drain_notice: Duration::ZERO,
             shutdown_timeout: Duration::from_secs(25),
+            metrics_token: None,
             workers: None,
         }
     }

@@ -34,5 +34,5 @@ mod transaction;
 
 pub use config::{DatabaseUrl, DatabaseUrlError};
 pub use migrate::{AdoptedTable, ExposedTable, MigrateOptions, MigrationReport, migrate, pending_migrations};
-pub use pool::PoolSettings;
+pub use pool::{PoolSettings, PoolUse};
 pub use store::{PgStore, SchemaName, SchemaNameError, StoreOptions};

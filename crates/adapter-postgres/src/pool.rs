@@ -42,6 +42,19 @@ impl Default for PoolSettings {
     }
 }
 
+/// Connections of this process, now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolUse {
+    /// Open ones.
+    pub open: usize,
+    /// Those of them that are on loan.
+    pub lent: usize,
+    /// Callers that wait for one.
+    pub waiting: usize,
+    /// Open ones at most.
+    pub most: usize,
+}
+
 /// A connection on loan.
 pub(crate) type Lent = Object<Connection>;
 
@@ -74,6 +87,16 @@ impl Connections {
             .build()
             .map_err(|error| Failure::ours(error.to_string()))?;
         Ok(Connections { pool })
+    }
+
+    pub(crate) fn in_use(&self) -> PoolUse {
+        let status = self.pool.status();
+        PoolUse {
+            open: status.size,
+            lent: status.size.saturating_sub(status.available),
+            waiting: status.waiting,
+            most: status.max_size,
+        }
     }
 
     /// Lends a connection that nobody else uses.

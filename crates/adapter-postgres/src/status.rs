@@ -1,22 +1,24 @@
 //! How the replica stands.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::StoreError;
 use b24sync_domain::mapping::rows::{ContentHash, Rejection, RowBatch};
-use b24sync_domain::ports::{EntityOverview, Quarantined, StatusStore};
+use b24sync_domain::ports::{Drift, EntityOverview, Quarantined, StatusStore};
 use b24sync_domain::progress::Cursor;
 use b24sync_domain::reconcile::Fingerprint;
 use chrono::{DateTime, Utc};
 use diesel::dsl::count_star;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Double, Nullable, SmallInt, Text, Timestamptz};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl};
 use diesel_async::RunQueryDsl as _;
 
 use crate::connection::Connection;
 use crate::error::Trouble;
 use crate::runs::{Logged, LoggedColumns, logged_columns, logged_run};
-use crate::schema::{entity_progress, quarantine, replicas};
+use crate::schema::{quarantine, replicas};
 use crate::sql::{catalog, compare, fingerprints, sql};
 use crate::store::PgStore;
 use crate::transaction::retrying;
@@ -42,6 +44,14 @@ impl StatusStore for PgStore {
         retrying("reading the quarantine", || async {
             let mut connection = self.connections().lend().await?;
             list(&mut connection, entity, limit).await
+        })
+        .await
+    }
+
+    async fn keep_drift(&self, entity: EntityType, missing: u64, extra: u64, different: u64) -> Result<(), StoreError> {
+        retrying("remembering a comparison", || async {
+            let mut connection = self.connections().lend().await?;
+            keep_drift(&mut connection, entity, [missing, extra, different]).await
         })
         .await
     }
@@ -106,20 +116,78 @@ async fn overview(connection: &mut Connection, store: &PgStore, entity: EntityTy
         .select(count_star())
         .first(connection)
         .await?;
-    let watermark: Option<Option<DateTime<Utc>>> = entity_progress::table
-        .find(entity.type_id())
-        .select(entity_progress::watermark)
-        .first(connection)
-        .await
-        .optional()?;
+    let progress = progress(connection, entity).await?;
     Ok(EntityOverview {
         entity,
         settings: crate::settings::of_entity(connection, store, entity).await?,
         rows: rows(connection, store, entity).await?,
         quarantined,
         last_run: last_run(connection, store, entity).await?,
-        watermark: watermark.flatten(),
+        watermark: progress.watermark,
+        lag: progress.lag,
+        newest_change_age: newest_change_age(connection, store, entity).await?,
+        drift: progress.drift,
     })
+}
+
+/// `sync_state.last_modified_date`; in a column without zone it is UTC.
+async fn newest_change_age(
+    connection: &mut Connection,
+    store: &PgStore,
+    entity: EntityType,
+) -> Result<Option<Duration>, Trouble> {
+    // Of a time without zone, `extract` gives the seconds as if it were UTC, which it is.
+    let statement = sql("select greatest(extract(epoch from clock_timestamp()) - extract(epoch from last_modified_date), 0)::float8 from ")
+        .table(store.tables().state())
+        .text(" where entity_type = ")
+        .bind::<Text, _>(entity.key())
+        .rows::<(Nullable<Double>,)>();
+    let row: Option<(Option<f64>,)> = connection.load_row(statement).await?;
+    Ok(row.and_then(|(age,)| age).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
+}
+
+/// How far an entity is complete, and what the last comparison found.
+#[derive(Default)]
+struct Progress {
+    watermark: Option<DateTime<Utc>>,
+    lag: Option<Duration>,
+    drift: Option<Drift>,
+}
+
+type ProgressRow = (Option<DateTime<Utc>>, Option<f64>, Option<i64>, Option<i64>, Option<i64>, Option<DateTime<Utc>>);
+type ProgressColumns = (
+    Nullable<Timestamptz>,
+    Nullable<Double>,
+    Nullable<BigInt>,
+    Nullable<BigInt>,
+    Nullable<BigInt>,
+    Nullable<Timestamptz>,
+);
+
+async fn progress(connection: &mut Connection, entity: EntityType) -> Result<Progress, Trouble> {
+    let statement = sql("select watermark, greatest(extract(epoch from clock_timestamp() - watermark), 0)::float8, drift_missing, drift_extra, drift_different, drift_at from b24sync.entity_progress where entity = ")
+        .bind::<SmallInt, _>(entity.type_id())
+        .rows::<ProgressColumns>();
+    let row: Option<ProgressRow> = connection.load_row(statement).await?;
+    let Some((watermark, lag, missing, extra, different, at)) = row else { return Ok(Progress::default()) };
+    let number = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
+    let drift = at.map(|at| Drift { missing: number(missing), extra: number(extra), different: number(different), at });
+    Ok(Progress { watermark, lag: lag.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()), drift })
+}
+
+async fn keep_drift(connection: &mut Connection, entity: EntityType, counts: [u64; 3]) -> Result<(), Trouble> {
+    let [missing, extra, different] = counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+    let statement = sql("insert into b24sync.entity_progress as p (entity, drift_missing, drift_extra, drift_different, drift_at) values (")
+        .bind::<SmallInt, _>(entity.type_id())
+        .text(", ")
+        .bind::<BigInt, _>(missing)
+        .text(", ")
+        .bind::<BigInt, _>(extra)
+        .text(", ")
+        .bind::<BigInt, _>(different)
+        .text(", clock_timestamp()) on conflict (entity) do update set drift_missing = excluded.drift_missing, drift_extra = excluded.drift_extra, drift_different = excluded.drift_different, drift_at = excluded.drift_at");
+    connection.perform(statement).await?;
+    Ok(())
 }
 
 /// An estimate would be wrong just when somebody looks closely, so the rows are counted.

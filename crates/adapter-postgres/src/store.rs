@@ -11,7 +11,7 @@ use b24sync_domain::settings::DeleteMode;
 use crate::config::DatabaseUrl;
 use crate::error::Trouble;
 use crate::migrate;
-use crate::pool::{Connections, PoolSettings};
+use crate::pool::{Connections, PoolSettings, PoolUse};
 use crate::sql::Table;
 use crate::system_tables::SystemTables;
 use crate::transaction::Transaction;
@@ -114,6 +114,11 @@ impl PgStore {
         let connections = Connections::new(url, pool).map_err(|failure| failure.into_store(doing))?;
         let tables = checked(&connections, schema.as_str()).await.map_err(|trouble| trouble.into_store(doing))?;
         Ok(PgStore { inner: Arc::new(Inner { connections, tables, timestamps, deletes }) })
+    }
+
+    /// How many connections are in use.
+    pub fn pool_use(&self) -> PoolUse {
+        self.inner.connections.in_use()
     }
 
     pub(crate) fn connections(&self) -> &Connections {

@@ -74,11 +74,6 @@ impl SupabaseAuthenticator {
         Ok(self.keys.set().await?.len())
     }
 
-    /// Forgets all keys, for example after one was revoked; the next token makes them be asked for anew.
-    pub fn purge(&self) {
-        self.keys.purge();
-    }
-
     async fn verify(&self, text: &str) -> Result<Identity, Refusal> {
         let token = Token::parse(text)?;
         match token.algorithm {
@@ -105,6 +100,10 @@ impl Authenticator for SupabaseAuthenticator {
             debug!(reason = refusal.as_str(), error = %refusal, "a token was refused");
         }
         verified
+    }
+
+    fn forget_keys(&self) {
+        self.keys.purge();
     }
 }
 

@@ -1,5 +1,6 @@
 //! Key endpoints that are none.
 
+use b24sync_domain::ports::Authenticator as _;
 use std::time::{Duration, Instant};
 
 use b24sync_domain::access::Refusal;
@@ -56,7 +57,7 @@ async fn what_is_no_set_of_keys_lets_nobody_in() {
 
         // Keys that were known before stay, unless the set itself says otherwise.
         project.server.publish(&[Key::ec().jwk()]);
-        project.authenticator.purge();
+        project.authenticator.forget_keys();
         assert_eq!(project.refusal(&token).await, None, "{name}");
         project.server.answer(answer);
         project.clock.advance(TimeDelta::minutes(6));

@@ -1,5 +1,6 @@
 //! How long keys count, on a clock that is moved by hand.
 
+use b24sync_domain::ports::Authenticator as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,22 +147,22 @@ async fn purging_forgets_keys_and_what_is_under_way() {
     assert_eq!(project.refusal(&token).await, None);
 
     project.server.publish(&[Key::other_ec().jwk()]);
-    project.authenticator.purge();
+    project.authenticator.forget_keys();
     assert_eq!(project.refusal(&token).await, Some(Refusal::UnknownKey), "asked anew, at once");
     assert_eq!(project.server.requests(), 2);
 
     // An answer that was on its way when everything was forgotten does not count.
     project.server.answer(Answer::keys(&[Key::ec().jwk()]).after(Duration::from_millis(200)));
-    project.authenticator.purge();
+    project.authenticator.forget_keys();
     assert!(timeout(Duration::from_millis(100), project.identify(&token)).await.is_err());
-    project.authenticator.purge();
+    project.authenticator.forget_keys();
     project.server.publish(&[Key::other_ec().jwk()]);
     assert_eq!(project.refusal(&token).await, Some(Refusal::UnknownKey));
     sleep(Duration::from_millis(300)).await;
     assert_eq!(project.refusal(&token).await, Some(Refusal::UnknownKey));
 
     project.server.answer(outage());
-    project.authenticator.purge();
+    project.authenticator.forget_keys();
     assert_eq!(project.refusal(&token).await, Some(Refusal::KeysUnavailable));
 }
 

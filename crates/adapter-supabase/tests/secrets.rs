@@ -1,5 +1,6 @@
 //! Neither the secret nor a token is shown anywhere.
 
+use b24sync_domain::ports::Authenticator as _;
 use std::cell::Cell;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -81,7 +82,7 @@ async fn the_log_of_refusals_and_outages_shows_nothing_of_tokens() {
         }
         if round == 0 {
             project.server.answer(Answer::status("500 Oops", "", "marked-body"));
-            project.authenticator.purge();
+            project.authenticator.forget_keys();
         }
     }
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

@@ -32,7 +32,6 @@ const BATCHES_AHEAD: usize = 1;
 ///
 /// # Errors
 /// [`SyncError`]; the run log then says `failed` and why, unless the lease or the database itself was lost.
-#[tracing::instrument(name = "sync.backfill", skip_all, fields(entity = %entity))]
 pub async fn backfill(
     ports: &Ports,
     entity: EntityType,
@@ -47,6 +46,7 @@ pub async fn backfill(
 }
 
 /// The same under a lease that is held already.
+#[tracing::instrument(name = "sync.backfill", skip_all, fields(entity = %frame.entity))]
 pub(crate) async fn under(frame: Frame<'_>, confirmed: Option<RunId>) -> Result<RunSummary, SyncError> {
     let read = async |pass: &mut Pass<'_>| read_everything(pass, confirmed).await;
     pass::run(frame, RunKind::Full, read).await

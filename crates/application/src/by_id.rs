@@ -30,7 +30,6 @@ const SPARE_CONTROLS: usize = 4;
 /// # Errors
 /// As for every sync; [`SyncError::DeletionsHeld`] when more of them are gone than is believable, and
 /// [`SyncError::NothingVisible`] when nothing proves that the others are gone: rows stay then.
-#[tracing::instrument(name = "sync.by_id", skip_all, fields(entity = %entity, records = ids.len()))]
 pub async fn sync_by_ids(
     ports: &Ports,
     entity: EntityType,
@@ -45,6 +44,7 @@ pub async fn sync_by_ids(
 }
 
 /// The same under a lease that is held already.
+#[tracing::instrument(name = "sync.by_id", skip_all, fields(entity = %frame.entity, records = ids.len()))]
 pub(crate) async fn under(frame: Frame<'_>, ids: &[RecordId]) -> Result<RunSummary, SyncError> {
     let read = async |pass: &mut Pass<'_>| read_named(pass, ids).await;
     pass::run(frame, RunKind::Webhook, read).await

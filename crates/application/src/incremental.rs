@@ -30,7 +30,6 @@ use crate::{backfill, drift, portal, schema};
 ///
 /// # Errors
 /// As [`backfill`](crate::backfill::backfill).
-#[tracing::instrument(name = "sync.incremental", skip_all, fields(entity = %entity))]
 pub async fn incremental(
     ports: &Ports,
     entity: EntityType,
@@ -46,6 +45,7 @@ pub async fn incremental(
 }
 
 /// The same under a lease that is held already.
+#[tracing::instrument(name = "sync.incremental", skip_all, fields(entity = %frame.entity))]
 pub(crate) async fn under(frame: Frame<'_>) -> Result<RunSummary, SyncError> {
     let (ports, entity) = (frame.ports, frame.entity);
     let standing = ports.runs.standing(entity).await.map_err(|source| SyncError::Store { entity, source })?;

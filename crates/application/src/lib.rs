@@ -22,6 +22,7 @@ mod deletions;
 mod drift;
 pub mod holding;
 pub mod incremental;
+mod metering;
 mod pass;
 pub mod portal;
 pub mod ports;

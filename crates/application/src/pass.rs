@@ -13,9 +13,11 @@ use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::record::{ReadToken, RecordBatch};
 use b24sync_domain::run::{Ending, Run, RunId, RunKind, RunStatus, RunSummary};
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::deletions;
+use crate::metering;
 use crate::portal;
 use crate::ports::Ports;
 use crate::schema;
@@ -44,6 +46,7 @@ pub(crate) struct Pass<'a> {
     pub(crate) denied: usize,
     written: u64,
     deleted: u64,
+    began: Instant,
 }
 
 /// How the listings of a pass ended.
@@ -76,7 +79,8 @@ pub(crate) async fn run(
     portal::claim(ports, entity).await?;
     let run = ports.runs.open(entity, kind, lease).await.map_err(|source| SyncError::Store { entity, source })?;
     let (id, stop) = (run.id, &stop.child_token());
-    let mut pass = Pass { ports, entity, lease, stop, run, timestamps, denied: 0, written: 0, deleted: 0 };
+    let mut pass =
+        Pass { ports, entity, lease, stop, run, timestamps, denied: 0, written: 0, deleted: 0, began: Instant::now() };
     let reading = tokio::select! {
         biased;
         reading = read(&mut pass) => reading,
@@ -178,8 +182,12 @@ impl Pass<'_> {
             // The summary counts them, and the quarantine lists them.
             tracing::info!(entity = %self.entity, record.id = %rejection.id, field = rejection.field, reason = rejection.reason, "a record cannot be stored");
         }
+        let quarantined = u64::try_from(refused.count()).unwrap_or(u64::MAX);
         self.written += commit.written;
-        self.run.quarantined += u64::try_from(refused.count()).unwrap_or(u64::MAX);
+        self.run.quarantined += quarantined;
+        metering::records(self.entity, "written", commit.written);
+        metering::records(self.entity, "unchanged", commit.unchanged);
+        metering::records(self.entity, "quarantined", quarantined);
         Ok(commit)
     }
 
@@ -234,7 +242,9 @@ impl Pass<'_> {
     pub(crate) async fn bury(&mut self, ids: &[RecordId], read: ReadToken) -> Result<(), SyncError> {
         let buried = self.ports.deletions.bury(self.entity, ids, read, self.lease).await;
         let buried = buried.map_err(|source| self.store_failed(source))?;
-        self.deleted += u64::try_from(buried.len()).unwrap_or(u64::MAX);
+        let buried = u64::try_from(buried.len()).unwrap_or(u64::MAX);
+        self.deleted += buried;
+        metering::records(self.entity, "deleted", buried);
         Ok(())
     }
 
@@ -282,8 +292,9 @@ impl Pass<'_> {
         let watermark = Watermark(started - overlap);
         let status = self.ports.runs.complete(self.run.id, watermark, self.lease).await;
         let status = status.map_err(|source| self.store_failed(source))?;
-        tracing::info!(entity_type = %self.entity, run.id = %self.run.id, run.kind = %self.run.kind, records_processed = self.run.processed, rows = self.written, deleted = self.deleted, "sync completed");
-        self.ports.observer.on(&RunEvent::Ended { status });
+        let duration_seconds = self.began.elapsed().as_secs_f64();
+        tracing::info!(entity_type = %self.entity, run.id = %self.run.id, run.kind = %self.run.kind, records_processed = self.run.processed, duration_seconds, rows = self.written, deleted = self.deleted, "sync completed");
+        self.ended(status);
         Ok(self.summary(status))
     }
 
@@ -292,7 +303,7 @@ impl Pass<'_> {
         let ended = self.ports.runs.end(self.run.id, &ending, self.lease).await;
         ended.map_err(|source| self.store_failed(source))?;
         tracing::info!(entity = %self.entity, run.id = %self.run.id, "sync stopped; the next one goes on from here");
-        self.ports.observer.on(&RunEvent::Ended { status: RunStatus::Cancelled });
+        self.ended(RunStatus::Cancelled);
         Ok(self.summary(RunStatus::Cancelled))
     }
 
@@ -301,7 +312,13 @@ impl Pass<'_> {
         if let Err(log_error) = self.ports.runs.end(self.run.id, &ending, self.lease).await {
             tracing::warn!(run.id = %self.run.id, error = %Chain(&log_error), "could not log the end of run {}", self.run.id);
         }
-        self.ports.observer.on(&RunEvent::Ended { status: RunStatus::Failed });
+        self.ended(RunStatus::Failed);
+    }
+
+    /// Tells whoever watches that the run has ended.
+    fn ended(&self, status: RunStatus) {
+        metering::run_ended(self.entity, self.run.kind, status, self.began.elapsed());
+        self.ports.observer.on(&RunEvent::Ended { status });
     }
 
     fn summary(&self, status: RunStatus) -> RunSummary {

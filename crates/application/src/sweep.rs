@@ -27,7 +27,6 @@ const CONTROLS: usize = 4;
 ///
 /// # Errors
 /// As [`backfill`](crate::backfill::backfill).
-#[tracing::instrument(name = "sync.sweep", skip_all, fields(entity = %entity))]
 pub async fn sweep(
     ports: &Ports,
     entity: EntityType,
@@ -43,6 +42,7 @@ pub async fn sweep(
 }
 
 /// The same under a lease that is held already.
+#[tracing::instrument(name = "sync.sweep", skip_all, fields(entity = %frame.entity))]
 pub(crate) async fn under(frame: Frame<'_>) -> Result<RunSummary, SyncError> {
     let read = async |pass: &mut Pass<'_>| compare_ids(pass).await;
     pass::run(frame, RunKind::Sweep, read).await

@@ -422,6 +422,10 @@ pub struct ServiceConfigArgs {
     /// Web pages that may call the API: exact origins, comma-separated.
     #[arg(long, env = "API_ALLOWED_ORIGINS", help_heading = "Service")]
     pub api_allowed_origins: Option<String>,
+    /// Address and port that `/metrics` is served at without a token, `127.0.0.1:9464`; with `METRICS_TOKEN` in the
+    /// environment it is served beside the API too.
+    #[arg(long, env = "METRICS_BIND", help_heading = "Service")]
+    pub metrics_bind: Option<String>,
     /// Proxies whose X-Forwarded-For is believed: addresses or networks, comma-separated.
     #[arg(long, env = "API_TRUSTED_PROXIES", help_heading = "Service")]
     pub api_trusted_proxies: Option<String>,

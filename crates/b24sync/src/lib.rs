@@ -13,6 +13,7 @@ pub mod commands;
 pub mod failure;
 pub mod instance;
 pub mod lifecycle;
+pub mod metering;
 pub mod output;
 pub mod progress;
 pub mod settings;

@@ -21,6 +21,25 @@ pub fn stop_on_signals() -> CancellationToken {
     stop
 }
 
+/// Calls `act` whenever SIGHUP comes, until `stop` is cancelled. Where there is no such signal, it never does.
+pub async fn on_hangup(stop: CancellationToken, act: impl Fn()) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = hangup.recv() => act(),
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (stop, act);
+    }
+}
+
 #[cfg(unix)]
 async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};

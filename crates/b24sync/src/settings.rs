@@ -2,10 +2,11 @@
 //! example. This is the only module that reads the environment.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use b24sync_adapter_http::{ApiSettings, Network};
+use b24sync_adapter_http::{ApiSettings, Network, TokenDigest};
 use b24sync_adapter_supabase::SupabaseSettings;
 use b24sync_domain::access::Role;
 use b24sync_domain::mapping::TimestampStyle;
@@ -191,6 +192,8 @@ pub struct ServiceSettings {
     pub supabase: Option<SupabaseSettings>,
     /// The HTTP interface.
     pub api: ApiSettings,
+    /// Where figures are served without a token.
+    pub metrics_bind: Option<SocketAddr>,
 }
 
 impl ServiceSettings {
@@ -207,7 +210,19 @@ impl ServiceSettings {
             reconcile: Duration::from_secs(u64::from(hours) * 3_600),
             supabase: supabase(args, allow_loopback, problems),
             api: api(args, problems),
+            metrics_bind: problems.parsed(
+                "METRICS_BIND",
+                args.metrics_bind.as_deref(),
+                None,
+                "an address and a port; example: METRICS_BIND=127.0.0.1:9464",
+                |text| text.parse().ok().map(Some),
+            ),
         }
+    }
+
+    /// Whether anybody may ask for figures.
+    pub fn wants_metrics(&self) -> bool {
+        self.metrics_bind.is_some() || self.api.metrics_token.is_some()
     }
 }
 
@@ -248,6 +263,7 @@ fn api(args: &ServiceConfigArgs, problems: &mut Problems) -> ApiSettings {
             }
         }
     }
+    settings.metrics_token = secret("METRICS_TOKEN", problems).map(|token| TokenDigest::of(token.expose_secret()));
     for problem in settings.problems() {
         problems.add(format!("API_ALLOWED_ORIGINS: {problem}"));
     }

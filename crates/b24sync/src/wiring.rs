@@ -20,15 +20,17 @@ use b24sync_domain::access::{Identity, Refusal};
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::{Chain, SourceError, StoreError, SyncError};
 use b24sync_domain::ports::{
-    Authenticator, Clock, CrmSource, Happenings, MappingCheck, MappingQuery, PortalPacer, RunObserver, SchemaStore,
-    StatusStore,
+    Authenticator, Clock, CrmSource, Happenings, MappingCheck, MappingQuery, MetricsQuery, PortalPacer, RunObserver,
+    SchemaStore, StatusStore,
 };
 use b24sync_embedded_postgres::{EmbeddedPostgres, Settings as EmbeddedSettings, Stop};
 use chrono::{DateTime, Utc};
+use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
 
 use crate::failure::Failure;
 use crate::instance::ThisProcess;
+use crate::metering::Figures;
 use crate::output::Output;
 use crate::settings::{CrmApi, DatabaseSettings, PortalSettings, Problems};
 
@@ -175,6 +177,7 @@ impl Database {
         mapping: Arc<dyn MappingQuery>,
         happenings: Arc<dyn Happenings>,
         authenticator: Arc<dyn Authenticator>,
+        metrics: Arc<dyn MetricsQuery>,
         reconcile: Duration,
     ) -> ApiPorts {
         let control = ControlService::new(self.service_ports(), reconcile, DEFAULT_INTERVAL_MINUTES);
@@ -188,6 +191,15 @@ impl Database {
             mapping,
             happenings,
             authenticator,
+            metrics,
+        }
+    }
+
+    /// Figures: those that are recorded while `handle` is there, and those that the database knows.
+    pub fn figures(&self, handle: Option<PrometheusHandle>) -> Arc<dyn MetricsQuery> {
+        match handle {
+            Some(handle) => Arc::new(Figures::new(handle, Arc::new(self.status_service()), self.store.clone())),
+            None => Arc::new(NoFigures),
         }
     }
 
@@ -322,6 +334,8 @@ impl Authenticator for NobodyEnters {
     async fn identify(&self, _token: &str) -> Result<Identity, Refusal> {
         Err(Refusal::UnknownKey)
     }
+
+    fn forget_keys(&self) {}
 }
 
 /// An instance without a portal tries no mapping.
@@ -332,6 +346,16 @@ impl MappingQuery for NoPortal {
     async fn check(&self, entity: EntityType) -> Result<MappingCheck, SyncError> {
         let source = "this instance has no portal: set BITRIX_WEBHOOK_URL, or ask another one".into();
         Err(SyncError::Source { entity, source: SourceError::Unavailable { method: "crm".to_owned(), source } })
+    }
+}
+
+/// Nobody asked for figures, and the interface lets nobody ask.
+struct NoFigures;
+
+#[async_trait]
+impl MetricsQuery for NoFigures {
+    async fn exposition(&self) -> String {
+        String::new()
     }
 }
 

@@ -20,7 +20,7 @@ use b24sync_domain::mapping::cells::ColumnData;
 use b24sync_domain::mapping::rows::{ContentHash, Rejection, RowBatch};
 use b24sync_domain::mapping::schema::{FieldChange, KnownTable, PendingChange, RereadScope, SchemaPlan};
 use b24sync_domain::portal::{EntityProbe, PortalProfile};
-use b24sync_domain::ports::{Commit, LoggedRun};
+use b24sync_domain::ports::{Commit, Drift, LoggedRun};
 use b24sync_domain::progress::Cursor;
 use b24sync_domain::record::ReadToken;
 use b24sync_domain::run::{Run, RunId, RunKind, RunStatus};
@@ -86,6 +86,7 @@ struct State {
     /// The read that put a record into quarantine.
     refused_by: HashMap<(EntityType, i64), i64>,
     standings: HashMap<EntityType, FakeStanding>,
+    drifts: HashMap<EntityType, Drift>,
     pending: BTreeMap<(EntityType, FieldName), PendingChange>,
     settings: HashMap<EntityType, EntitySettings>,
     audit: Vec<(&'static str, Option<EntityType>, String)>,

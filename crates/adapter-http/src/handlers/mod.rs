@@ -5,6 +5,7 @@ pub(crate) mod docs;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod history;
+pub(crate) mod metrics;
 pub(crate) mod scheduler;
 pub(crate) mod status;
 pub(crate) mod sync;

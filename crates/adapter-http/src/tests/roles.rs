@@ -45,7 +45,12 @@ async fn events_status(api: &Api, token: &str) -> u16 {
 #[actix_web::test]
 async fn every_endpoint_lets_in_its_role_and_those_above_and_nobody_else() {
     let unlimited = crate::RateLimit { per_minute: std::num::NonZeroU32::MAX, burst: std::num::NonZeroU32::MAX };
-    let settings = ApiSettings { failed_auth: unlimited, per_subject: unlimited, ..ApiSettings::default() };
+    let settings = ApiSettings {
+        failed_auth: unlimited,
+        per_subject: unlimited,
+        metrics_token: Some(crate::TokenDigest::of("the watchers' token")),
+        ..ApiSettings::default()
+    };
     let api = Mocks::willing().api_with(settings);
     let mut lines = Vec::new();
     for endpoint in endpoints() {
@@ -54,6 +59,8 @@ async fn every_endpoint_lets_in_its_role_and_those_above_and_nobody_else() {
             let status = status_of(&api, endpoint, token).await;
             let refusal = match (endpoint.access, known) {
                 (Access::Role(_), Known::Refused) => Some(401),
+                // No user's token is good here, an admin's neither.
+                (Access::MetricsToken, _) => Some(401),
                 (Access::Role(needed), Known::As(role)) if role < Some(needed) => Some(403),
                 _ => None,
             };
@@ -79,5 +86,18 @@ async fn refused_callers_reach_no_port() {
         if needed > Role::Viewer {
             assert_eq!(status_of(&api, endpoint, "viewer").await, 403, "{}", endpoint.path);
         }
+    }
+}
+
+#[actix_web::test]
+async fn figures_are_for_whoever_has_their_token_and_for_nobody_where_there_is_none() {
+    let settings = ApiSettings { metrics_token: Some(crate::TokenDigest::of("watcher")), ..ApiSettings::default() };
+    let api = Mocks::willing().api_with(settings);
+    let given = answer(&api, super::support::get("/metrics", "watcher")).await;
+    assert_eq!((given.status, given.text().as_str()), (200, "b24sync_database_up 1\n"));
+    assert!(given.header("content-type").starts_with("text/plain; version=0.0.4"));
+    let closed = Mocks::willing().api();
+    for token in ["", "watcher", "admin"] {
+        assert_eq!(answer(&closed, super::support::get("/metrics", token)).await.status, 404);
     }
 }

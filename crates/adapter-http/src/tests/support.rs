@@ -10,8 +10,8 @@ use b24sync_domain::access::{Identity, Refusal, Role};
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::ports::{
     Authenticator, Cancelled, EntityOverview, FieldCheck, Happening, Health, History, Job, LoggedRun, MappingCheck,
-    MockHappenings, MockHealthQuery, MockHistoryQuery, MockMappingQuery, MockSchedulerQuery, MockSettingsControl,
-    MockStatusQuery, MockSyncControl, RunningSync, SchedulerState, Started,
+    MockHappenings, MockHealthQuery, MockHistoryQuery, MockMappingQuery, MockMetricsQuery, MockSchedulerQuery,
+    MockSettingsControl, MockStatusQuery, MockSyncControl, RunningSync, SchedulerState, Started,
 };
 use b24sync_domain::run::{RunId, RunKind};
 use b24sync_domain::settings::EntitySettings;
@@ -40,6 +40,8 @@ impl Authenticator for Tokens {
             }
         }
     }
+
+    fn forget_keys(&self) {}
 }
 
 /// Mocked ports, without expectations.
@@ -53,6 +55,7 @@ pub(super) struct Mocks {
     pub(super) mapping: MockMappingQuery,
     pub(super) happenings: MockHappenings,
     pub(super) health: MockHealthQuery,
+    pub(super) metrics: MockMetricsQuery,
 }
 
 impl Mocks {
@@ -76,6 +79,7 @@ impl Mocks {
         mocks.mapping.expect_check().returning(|entity| Ok(check(entity)));
         mocks.happenings.expect_listen().returning(|| Box::pin(happenings().chain(stream::pending())));
         mocks.health.expect_health().returning(|| Health { database: true, scheduler_running: true, jobs: 4 });
+        mocks.metrics.expect_exposition().returning(|| "b24sync_database_up 1\n".to_owned());
         mocks
     }
 
@@ -89,6 +93,7 @@ impl Mocks {
             mapping: Arc::new(self.mapping),
             happenings: Arc::new(self.happenings),
             health: Arc::new(self.health),
+            metrics: Arc::new(self.metrics),
             authenticator: Arc::new(Tokens),
         }
     }
@@ -161,8 +166,11 @@ fn overview() -> Vec<EntityOverview> {
         quarantined: 1,
         last_run: None,
         watermark: Some(at("2026-01-31T09:29:30Z")),
+        lag: Some(Duration::from_secs(90)),
+        newest_change_age: Some(Duration::from_secs(600)),
+        drift: None,
     };
-    let empty = |name: &str| EntityOverview { rows: None, quarantined: 0, watermark: None, ..of(name) };
+    let empty = |name: &str| EntityOverview { rows: None, quarantined: 0, watermark: None, lag: None, ..of(name) };
     vec![
         EntityOverview { last_run: Some(LoggedRun { entity: "deal".to_owned(), ..failed_run() }), ..of("deal") },
         EntityOverview { last_run: Some(failed_run()), ..of("contact") },

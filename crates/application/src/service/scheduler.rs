@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ServicePorts;
 use crate::holding::{LEASE_TTL, RENEW_EVERY};
+use crate::metering;
 
 /// How often the leader looks what is due, and so how soon changed settings are effective.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -25,7 +26,9 @@ pub async fn schedule(ports: &ServicePorts, reconcile: Duration, stop: &Cancella
         match take_lead(ports).await {
             Ok(Some(lease)) => {
                 tracing::info!(lease.token = lease.token, "this instance schedules the syncs now");
+                metering::leads(true);
                 lead(ports, &lease, reconcile, stop).await;
+                metering::leads(false);
                 if let Err(error) = ports.leases.release(&lease).await {
                     tracing::warn!(error = %Chain(&error), "could not give the scheduler's lease back; it runs out by itself");
                 }

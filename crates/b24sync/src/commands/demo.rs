@@ -181,17 +181,18 @@ async fn stay(
     }
     output.say("Ctrl-C ends the demo.");
     tokio::select! {
-        result = serve::serve(database, interface(ports), listener, stop, output) => result?,
+        result = serve::serve(database, interface(database, ports), listener, stop, output) => result?,
         result = keep_changing(ports, portal, database, stop, output) => result?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The demo has no users: its API answers health checks only.
-fn interface(ports: &Ports) -> serve::Interface {
+fn interface(database: &Database, ports: &Ports) -> serve::Interface {
     serve::Interface {
         mapping: Arc::new(MappingService::new(ports.clone(), TimestampStyle::Timestamp)),
         authenticator: wiring::authenticator(None, &mut Problems::default()),
+        metrics: database.figures(None),
         reconcile: Duration::from_secs(86_400),
         settings: ApiSettings::default(),
     }

@@ -10,13 +10,15 @@ use b24sync_application::service::feed::Feed;
 use b24sync_application::service::mapping::MappingService;
 use b24sync_application::service::scheduler::schedule;
 use b24sync_application::service::worker::Worker;
-use b24sync_domain::ports::{Authenticator, MappingQuery};
+use b24sync_domain::error::Chain;
+use b24sync_domain::ports::{Authenticator, MappingQuery, MetricsQuery};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cli::{Role, ServeArgs};
 use crate::failure::Failure;
 use crate::lifecycle;
+use crate::metering;
 use crate::output::Output;
 use crate::progress::Quiet;
 use crate::settings::{DatabaseSettings, PortalSettings, Problems, ServiceSettings};
@@ -49,6 +51,19 @@ pub async fn run(args: ServeArgs, output: Output) -> Result<ExitCode, Failure> {
         Database::open_migrated(&settings, output).await?
     };
     let tasks = TaskTracker::new();
+    let keys = Arc::clone(&authenticator);
+    tasks.spawn(lifecycle::on_hangup(stop.clone(), move || {
+        tracing::info!("the keys of the project are forgotten; the next token makes them be asked for");
+        keys.forget_keys();
+    }));
+    let figures = if service.wants_metrics() { Some(metering::install()?) } else { None };
+    if let Some(handle) = figures.clone() {
+        tasks.spawn(metering::keep_up(handle, stop.clone()));
+    }
+    let metrics = database.figures(figures);
+    if let Some(address) = service.metrics_bind {
+        serve_metrics(Arc::clone(&metrics), listen(&address.ip().to_string(), address.port())?, &tasks, &stop, output)?;
+    }
     let ports = source.map(|source| database.ports(source, Arc::new(Quiet)));
     if args.role != Role::Api
         && let Some(ports) = ports.clone()
@@ -63,7 +78,7 @@ pub async fn run(args: ServeArgs, output: Output) -> Result<ExitCode, Failure> {
         Some(ports) => Arc::new(MappingService::new(ports, settings.timestamps)),
         None => Arc::new(NoPortal),
     };
-    let interface = Interface { mapping, authenticator, reconcile: service.reconcile, settings: service.api };
+    let interface = Interface { mapping, authenticator, metrics, reconcile: service.reconcile, settings: service.api };
     let result = serve(&database, interface, listener, &stop, output).await;
     // A server that broke takes the rest along.
     stop.cancel();
@@ -79,10 +94,42 @@ pub struct Interface {
     pub mapping: Arc<dyn MappingQuery>,
     /// Who calls.
     pub authenticator: Arc<dyn Authenticator>,
+    /// Figures.
+    pub metrics: Arc<dyn MetricsQuery>,
     /// Time between full syncs.
     pub reconcile: Duration,
     /// Its settings.
     pub settings: ApiSettings,
+}
+
+/// Serves figures at an address of their own until `stop` is cancelled.
+fn serve_metrics(
+    metrics: Arc<dyn MetricsQuery>,
+    listener: TcpListener,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+    output: Output,
+) -> Result<(), Failure> {
+    if let Ok(address) = listener.local_addr() {
+        output.note(&format!("metrics on http://{address}/metrics"));
+    }
+    let server = b24sync_adapter_http::build_metrics(metrics, listener)
+        .map_err(|error| Failure::of("could not start the server of the metrics", &error))?;
+    let (handle, stop) = (server.handle(), stop.clone());
+    tasks.spawn(async move {
+        tokio::pin!(server);
+        tokio::select! {
+            result = &mut server => {
+                if let Err(error) = result {
+                    tracing::error!(error = %Chain(&error), "the server of the metrics broke");
+                }
+            }
+            () = stop.cancelled() => {
+                let ((), _) = tokio::join!(handle.stop(true), &mut server);
+            }
+        }
+    });
+    Ok(())
 }
 
 /// A listener on this address.
@@ -107,10 +154,10 @@ pub async fn serve(
     stop: &CancellationToken,
     output: Output,
 ) -> Result<(), Failure> {
-    let Interface { mapping, authenticator, reconcile, settings } = interface;
+    let Interface { mapping, authenticator, metrics, reconcile, settings } = interface;
     let address = listener.local_addr().map_err(|error| Failure::of("could not listen", &error))?;
     let feed = Feed::new(stop.clone());
-    let ports = database.api_ports(mapping, Arc::new(feed.clone()), authenticator, reconcile);
+    let ports = database.api_ports(mapping, Arc::new(feed.clone()), authenticator, metrics, reconcile);
     let (server, drain) = b24sync_adapter_http::build(ports, settings, listener)
         .map_err(|error| Failure::of("could not start the HTTP server", &error))?;
     output.note(&format!("listening on http://{address} (try http://{address}/health)"));

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use b24sync_domain::portal::{BoundStyle, KeptProbe};
 use b24sync_domain::ports::{EntityOverview, PortalOverview, StatusQuery};
+use indicatif::HumanDuration;
 use serde::Serialize;
 
 use crate::cli::StatusArgs;
@@ -82,6 +83,18 @@ struct EntityStatus {
     quarantined: i64,
     last_run: Option<LastRun>,
     complete_until: Option<String>,
+    complete_lag_seconds: Option<u64>,
+    freshness_lag_seconds: Option<u64>,
+    drift: Option<DriftStatus>,
+}
+
+/// What the last comparison with the portal found, for programs.
+#[derive(Debug, Serialize)]
+struct DriftStatus {
+    missing: u64,
+    extra: u64,
+    different: u64,
+    checked_at: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -112,6 +125,14 @@ impl From<&EntityOverview> for EntityStatus {
                 completed_at: run.completed_at.map(|at| at.to_rfc3339()),
             }),
             complete_until: overview.watermark.map(|at| at.to_rfc3339()),
+            complete_lag_seconds: overview.lag.map(|lag| lag.as_secs()),
+            freshness_lag_seconds: overview.newest_change_age.map(|age| age.as_secs()),
+            drift: overview.drift.map(|drift| DriftStatus {
+                missing: drift.missing,
+                extra: drift.extra,
+                different: drift.different,
+                checked_at: drift.at.to_rfc3339(),
+            }),
         }
     }
 }
@@ -189,7 +210,8 @@ fn say_portal(overview: &PortalOverview, output: Output) {
     }
 }
 
-const HEADER: &[&str] = &["entity", "table", "rows", "quarantine", "last sync", "status", "records", "ended (UTC)"];
+const HEADER: &[&str] =
+    &["entity", "table", "rows", "quarantine", "last sync", "status", "records", "ended (UTC)", "complete up to"];
 
 fn row(overview: &EntityOverview) -> Vec<String> {
     let run = overview.last_run.as_ref();
@@ -203,5 +225,6 @@ fn row(overview: &EntityOverview) -> Vec<String> {
         run.map_or_else(|| "never synced".to_owned(), |run| run.status.clone()),
         run.map_or_else(dash, |run| grouped(run.processed)),
         instant(run.and_then(|run| run.completed_at)),
+        overview.lag.map_or_else(dash, |lag| format!("{} ago", HumanDuration(lag))),
     ]
 }

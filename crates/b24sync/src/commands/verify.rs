@@ -122,7 +122,7 @@ async fn checked(
     repair: bool,
     stop: &CancellationToken,
 ) -> Result<Comparison, SyncError> {
-    let comparison = verify(ports, status, entity, timestamps, stop).await?;
+    let comparison = compared(ports, status, entity, timestamps, stop).await?;
     let ids = comparison.repairable();
     if !repair || ids.is_empty() || !comparison.complete {
         return Ok(comparison);
@@ -133,7 +133,24 @@ async fn checked(
     let wish = Wish { entity, kind: RunKind::Webhook, ids: &ids, confirmed: None, timestamps };
     start::sync(ports, wish, stop, |holder| tracing::warn!("{} is syncing {entity}; waiting for it", who(holder)))
         .await?;
-    verify(ports, status, entity, timestamps, stop).await
+    compared(ports, status, entity, timestamps, stop).await
+}
+
+/// Compares, and remembers what a complete comparison found, for `status` and for figures.
+async fn compared(
+    ports: &Ports,
+    status: &dyn StatusStore,
+    entity: EntityType,
+    timestamps: TimestampStyle,
+    stop: &CancellationToken,
+) -> Result<Comparison, SyncError> {
+    let comparison = verify(ports, status, entity, timestamps, stop).await?;
+    if comparison.complete {
+        let different = comparison.different + comparison.altered;
+        let kept = status.keep_drift(entity, comparison.missing, comparison.extra, different).await;
+        kept.map_err(|source| SyncError::Store { entity, source })?;
+    }
+    Ok(comparison)
 }
 
 const HEADER: &[&str] = &["entity", "records", "equal", "missing", "extra", "different", "altered", "quarantine"];

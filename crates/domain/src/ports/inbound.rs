@@ -61,6 +61,15 @@ pub trait HealthQuery: Send + Sync {
     async fn health(&self) -> Health;
 }
 
+/// Figures for whoever watches the service.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait MetricsQuery: Send + Sync {
+    /// All figures in the text format of Prometheus (version 0.0.4). Those of the database are left out while it does not
+    /// answer.
+    async fn exposition(&self) -> String;
+}
+
 /// Tells who calls.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -68,4 +77,7 @@ pub trait Authenticator: Send + Sync {
     /// The caller that a bearer token speaks for; without `Bearer `. MUST fail where it is in doubt, and MUST NOT wait
     /// longer than a few seconds.
     async fn identify(&self, token: &str) -> Result<Identity, Refusal>;
+
+    /// Forgets what is remembered of keys, for example because one was revoked: the next token makes them be asked for.
+    fn forget_keys(&self);
 }

@@ -510,6 +510,25 @@ pub struct EntityOverview {
     pub last_run: Option<LoggedRun>,
     /// Portal time up to which it is complete.
     pub watermark: Option<DateTime<Utc>>,
+    /// How long ago that is, by the store's clock.
+    pub lag: Option<Duration>,
+    /// How long ago the newest change was made that was applied, by the store's clock and as of the last run.
+    pub newest_change_age: Option<Duration>,
+    /// What the last comparison with the portal found.
+    pub drift: Option<Drift>,
+}
+
+/// What a complete comparison of portal and replica found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drift {
+    /// Records that the table lacks.
+    pub missing: u64,
+    /// Rows that the portal does not show.
+    pub extra: u64,
+    /// Records whose content differs, or whose rows somebody changed.
+    pub different: u64,
+    /// When, by the store's clock.
+    pub at: DateTime<Utc>,
 }
 
 /// Answers questions about the replica.
@@ -521,6 +540,9 @@ pub trait StatusStore: Send + Sync {
 
     /// Records in quarantine, of one entity or of all, oldest first.
     async fn quarantine(&self, entity: Option<EntityType>, limit: u32) -> Result<Vec<Quarantined>, StoreError>;
+
+    /// Remembers what a complete comparison found: records missing, extra, and different.
+    async fn keep_drift(&self, entity: EntityType, missing: u64, extra: u64, different: u64) -> Result<(), StoreError>;
 
     /// Of these rows, those that the table has with other content. Rows that it does not have do not count.
     async fn differing(&self, rows: &RowBatch) -> Result<Vec<RecordId>, StoreError>;

@@ -23,3 +23,4 @@ mod readout;
 mod serve;
 mod service;
 mod stage;
+mod watching;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::StoreError;
 use b24sync_domain::mapping::rows::RowBatch;
-use b24sync_domain::ports::{EntityOverview, Quarantined, StatusStore};
+use b24sync_domain::ports::{Drift, EntityOverview, Quarantined, StatusStore};
 use b24sync_domain::progress::Cursor;
 use b24sync_domain::reconcile::Fingerprint;
 use chrono::DateTime;
@@ -25,6 +25,9 @@ impl StatusStore for FakeStore {
                     .unwrap_or(i64::MAX),
                 last_run: state.runs.iter().rev().find(|row| row.run.entity == entity).map(logged),
                 watermark: state.standings.get(&entity).map(|standing| standing.watermark),
+                lag: None,
+                newest_change_age: None,
+                drift: state.drifts.get(&entity).copied(),
             })
             .collect())
     }
@@ -44,6 +47,12 @@ impl StatusStore for FakeStore {
                 last_seen: DateTime::UNIX_EPOCH,
             })
             .collect())
+    }
+
+    async fn keep_drift(&self, entity: EntityType, missing: u64, extra: u64, different: u64) -> Result<(), StoreError> {
+        let drift = Drift { missing, extra, different, at: DateTime::UNIX_EPOCH };
+        self.state().drifts.insert(entity, drift);
+        Ok(())
     }
 
     async fn differing(&self, rows: &RowBatch) -> Result<Vec<RecordId>, StoreError> {

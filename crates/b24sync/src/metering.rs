@@ -1,0 +1,186 @@
+//! Figures for Prometheus (SPEC 11): what the crates count while they work, and what the database knows, put together when
+//! somebody asks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use b24sync_adapter_postgres::PgStore;
+use b24sync_domain::error::Chain;
+use b24sync_domain::ports::{EntityOverview, MetricsQuery, StatusQuery};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+
+/// How often what histograms have gathered is put into their buckets, so that memory stays flat while nobody asks.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// How long the database may take; without its figures the rest is served.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
+
+const RUN_SECONDS: &[f64] = &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0];
+const WAIT_SECONDS: &[f64] = &[0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0];
+const REQUEST_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+
+/// What a figure is.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Counter,
+    Gauge,
+    Seconds(&'static [f64]),
+}
+
+/// Every figure that there is: its name, what it is, and what it says. `docs/operations.md` has the same list.
+const FIGURES: &[(&str, Kind, &str)] = &[
+    ("b24sync_build_info", Kind::Gauge, "1, with the version as a label"),
+    (
+        "b24sync_records_total",
+        Kind::Counter,
+        "Records by what became of them: written, unchanged, deleted, quarantined",
+    ),
+    ("b24sync_runs_total", Kind::Counter, "Runs that ended in this process, by how"),
+    ("b24sync_run_duration_seconds", Kind::Seconds(RUN_SECONDS), "How long this process was at a run"),
+    ("b24sync_table_rows", Kind::Gauge, "Rows of the replica table"),
+    ("b24sync_complete_lag_seconds", Kind::Gauge, "Now minus the portal time up to which the table is complete"),
+    ("b24sync_freshness_lag_seconds", Kind::Gauge, "Now minus the modified time of the newest change that was applied"),
+    ("b24sync_quarantined_records", Kind::Gauge, "Records that cannot be stored"),
+    ("b24sync_drift_records", Kind::Gauge, "What the last verify found: missing, extra, different"),
+    ("b24sync_portal_requests_total", Kind::Counter, "Attempts to call the portal: ok, limited, failed, refused"),
+    ("b24sync_portal_limit_answers_total", Kind::Counter, "Answers that named a limit of the portal: rate, operating"),
+    (
+        "b24sync_portal_operating_used_ratio",
+        Kind::Gauge,
+        "Part of a method's execution time that is used up, as last heard",
+    ),
+    ("b24sync_pacer_wait_seconds", Kind::Seconds(WAIT_SECONDS), "How long requests waited for the portal's limits"),
+    ("b24sync_scheduler_leader", Kind::Gauge, "1 where this process schedules"),
+    ("b24sync_database_connections", Kind::Gauge, "Connections of this process: open, lent, waiting, most"),
+    ("b24sync_database_up", Kind::Gauge, "1 when the database answered just now"),
+    ("b24sync_http_requests_total", Kind::Counter, "Requests that were answered"),
+    ("b24sync_http_request_duration_seconds", Kind::Seconds(REQUEST_SECONDS), "How long answers took"),
+];
+
+/// Records figures from now on, for [`Figures`] to show.
+///
+/// # Errors
+/// When something else records already.
+pub fn install() -> Result<PrometheusHandle, Failure> {
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::usage(format!("metrics could not be set up: {error}"), "report this");
+    let mut builder = PrometheusBuilder::new();
+    for (name, kind, _) in FIGURES {
+        if let Kind::Seconds(buckets) = kind {
+            let matcher = Matcher::Full((*name).to_owned());
+            builder = builder.set_buckets_for_metric(matcher, buckets).map_err(|error| failed(&error))?;
+        }
+    }
+    let recorder = builder.build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).map_err(|error| failed(&error))?;
+    for (name, kind, text) in FIGURES {
+        match kind {
+            Kind::Counter => describe_counter!(*name, *text),
+            Kind::Gauge => describe_gauge!(*name, *text),
+            Kind::Seconds(_) => describe_histogram!(*name, Unit::Seconds, *text),
+        }
+    }
+    gauge!("b24sync_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    gauge!("b24sync_scheduler_leader").set(0.0);
+    Ok(handle)
+}
+
+/// Puts gathered figures in order until the service stops.
+pub async fn keep_up(handle: PrometheusHandle, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        handle.run_upkeep();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(UPKEEP_EVERY) => {}
+        }
+    }
+}
+
+/// Implements [`MetricsQuery`] over the recorder and the database.
+pub struct Figures {
+    handle: PrometheusHandle,
+    status: Arc<dyn StatusQuery>,
+    store: PgStore,
+}
+
+impl Figures {
+    /// What the recorder has, and what these know.
+    pub fn new(handle: PrometheusHandle, status: Arc<dyn StatusQuery>, store: PgStore) -> Figures {
+        Figures { handle, status, store }
+    }
+
+    async fn ask_the_database(&self) -> bool {
+        match tokio::time::timeout(DATABASE_TIMEOUT, self.status.overview()).await {
+            Ok(Ok(overview)) => {
+                overview.iter().for_each(show_entity);
+                true
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(error = %Chain(&error), "the database's figures could not be read");
+                false
+            }
+            Err(_elapsed) => false,
+        }
+    }
+}
+
+#[async_trait]
+impl MetricsQuery for Figures {
+    async fn exposition(&self) -> String {
+        let up = self.ask_the_database().await;
+        gauge!("b24sync_database_up").set(f64::from(u8::from(up)));
+        let pool = self.store.pool_use();
+        for (state, count) in [("open", pool.open), ("lent", pool.lent), ("waiting", pool.waiting), ("most", pool.most)]
+        {
+            gauge!("b24sync_database_connections", "state" => state)
+                .set(float(u64::try_from(count).unwrap_or(u64::MAX)));
+        }
+        self.handle.render()
+    }
+}
+
+fn show_entity(overview: &EntityOverview) {
+    let entity = overview.entity.key();
+    let set = |name: &'static str, value: f64| gauge!(name, "entity" => entity).set(value);
+    set("b24sync_quarantined_records", float(u64::try_from(overview.quarantined).unwrap_or_default()));
+    if let Some(rows) = overview.rows {
+        set("b24sync_table_rows", float(u64::try_from(rows).unwrap_or_default()));
+    }
+    if let Some(lag) = overview.lag {
+        set("b24sync_complete_lag_seconds", lag.as_secs_f64());
+    }
+    if let Some(lag) = overview.newest_change_age {
+        set("b24sync_freshness_lag_seconds", lag.as_secs_f64());
+    }
+    if let Some(drift) = overview.drift {
+        for (kind, count) in [("missing", drift.missing), ("extra", drift.extra), ("different", drift.different)] {
+            gauge!("b24sync_drift_records", "entity" => entity, "kind" => kind).set(float(count));
+        }
+    }
+}
+
+/// Exact up to 2^53, and no figure is larger.
+#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "there is no lossless conversion")]
+fn float(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_every_figure_and_no_other() {
+        let text = include_str!("../../../docs/operations.md");
+        let listed: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("| `b24sync_")?.split('`').next()).collect();
+        let known: Vec<&str> = FIGURES.iter().filter_map(|(name, _, _)| name.strip_prefix("b24sync_")).collect();
+        assert_eq!(listed, known);
+    }
+}
