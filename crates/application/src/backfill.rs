@@ -39,7 +39,7 @@ pub async fn backfill(
     confirmed: Option<RunId>,
     stop: &CancellationToken,
 ) -> Result<RunSummary, SyncError> {
-    under_lease(ports, entity, |lease| async move {
+    under_lease(ports, entity, RunKind::Full, |lease| async move {
         under(Frame { ports, entity, lease: &lease, timestamps, stop }, confirmed).await
     })
     .await

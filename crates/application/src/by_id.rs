@@ -37,7 +37,7 @@ pub async fn sync_by_ids(
     timestamps: TimestampStyle,
     stop: &CancellationToken,
 ) -> Result<RunSummary, SyncError> {
-    under_lease(ports, entity, |lease| async move {
+    under_lease(ports, entity, RunKind::Webhook, |lease| async move {
         under(Frame { ports, entity, lease: &lease, timestamps, stop }, ids).await
     })
     .await

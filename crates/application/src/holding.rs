@@ -6,6 +6,8 @@ use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::{StoreError, SyncError};
 use b24sync_domain::lease::{Grant, Lease, Scope};
 
+use b24sync_domain::run::RunKind;
+
 use crate::ports::Ports;
 
 /// How long a lease lasts unless it is renewed (CORRECTNESS 4.7).
@@ -14,18 +16,23 @@ pub const LEASE_TTL: Duration = Duration::from_secs(30);
 /// How often a lease is renewed.
 pub const RENEW_EVERY: Duration = Duration::from_secs(10);
 
-/// Does `work` under the entity's lease, renews the lease meanwhile, and gives it back.
+/// Does `work` under the lease that runs of this kind need, renews the lease meanwhile, and gives it back.
 ///
 /// When renewing fails for good, the work is dropped where it waits: the store refuses its commits from then on anyway.
 ///
 /// # Errors
 /// [`SyncError::AlreadyRunning`] when a process that may be alive holds the lease; [`StoreError::LeaseLost`] inside
 /// [`SyncError::Store`] when the lease was lost on the way; whatever `work` fails with.
-pub async fn under_lease<T, W>(ports: &Ports, entity: EntityType, work: impl FnOnce(Lease) -> W) -> Result<T, SyncError>
+pub async fn under_lease<T, W>(
+    ports: &Ports,
+    entity: EntityType,
+    kind: RunKind,
+    work: impl FnOnce(Lease) -> W,
+) -> Result<T, SyncError>
 where
     W: Future<Output = Result<T, SyncError>>,
 {
-    let lease = acquire(ports, entity).await?;
+    let lease = acquire(ports, entity, kind).await?;
     hold(ports, entity, lease, work).await
 }
 
@@ -51,9 +58,9 @@ where
     result
 }
 
-/// Takes the entity's lease, from a process that is certainly gone if need be.
-pub(crate) async fn acquire(ports: &Ports, entity: EntityType) -> Result<Lease, SyncError> {
-    let scope = Scope::Sync(entity);
+/// Takes the lease that a run of this kind needs, from a process that is certainly gone if need be.
+pub(crate) async fn acquire(ports: &Ports, entity: EntityType, kind: RunKind) -> Result<Lease, SyncError> {
+    let scope = Scope::of(entity, kind);
     let store = |source| SyncError::Store { entity, source };
     let me = ports.instances.me();
     let held = match ports.leases.acquire(scope, &me, LEASE_TTL).await.map_err(store)? {

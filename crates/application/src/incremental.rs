@@ -36,11 +36,9 @@ pub async fn incremental(
     timestamps: TimestampStyle,
     stop: &CancellationToken,
 ) -> Result<RunSummary, SyncError> {
-    under_lease(
-        ports,
-        entity,
-        |lease| async move { under(Frame { ports, entity, lease: &lease, timestamps, stop }).await },
-    )
+    under_lease(ports, entity, RunKind::Incremental, |lease| async move {
+        under(Frame { ports, entity, lease: &lease, timestamps, stop }).await
+    })
     .await
 }
 

@@ -59,7 +59,7 @@ pub async fn sync(
     let asked = request(ports, wish).await?;
     let mut waiting = false;
     loop {
-        let held = match acquire(ports, wish.entity).await {
+        let held = match acquire(ports, wish.entity, wish.kind).await {
             Ok(lease) => {
                 let ended = ended(ports, wish.entity, asked).await?;
                 let work = async |lease| match ended {
@@ -105,7 +105,7 @@ async fn withdraw(ports: &Ports, entity: EntityType, asked: Option<Requested>) {
 /// # Errors
 /// [`SyncError::AlreadyRunning`] when another process is at it; those of the sync.
 pub async fn now(ports: &Ports, wish: Wish<'_>, stop: &CancellationToken) -> Result<Option<Outcome>, SyncError> {
-    let lease = acquire(ports, wish.entity).await?;
+    let lease = acquire(ports, wish.entity, wish.kind).await?;
     let work = async |lease| {
         let store = |source| SyncError::Store { entity: wish.entity, source };
         // Queued when it was looked at; somebody may have done it or taken it back since.

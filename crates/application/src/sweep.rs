@@ -33,11 +33,9 @@ pub async fn sweep(
     timestamps: TimestampStyle,
     stop: &CancellationToken,
 ) -> Result<RunSummary, SyncError> {
-    under_lease(
-        ports,
-        entity,
-        |lease| async move { under(Frame { ports, entity, lease: &lease, timestamps, stop }).await },
-    )
+    under_lease(ports, entity, RunKind::Sweep, |lease| async move {
+        under(Frame { ports, entity, lease: &lease, timestamps, stop }).await
+    })
     .await
 }
 

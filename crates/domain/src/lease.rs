@@ -3,20 +3,39 @@
 use chrono::{DateTime, Utc};
 
 use crate::entity::EntityType;
+use crate::run::RunKind;
 
 /// What a lease is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// One entity's cursor.
     Sync(EntityType),
+    /// Reading the records of an entity that somebody named.
+    Hints(EntityType),
     /// Deciding which syncs are due.
     Scheduler,
+}
+
+impl Scope {
+    /// What a run of this kind is done under. Named records do not wait for a sync that lists them all.
+    pub fn of(entity: EntityType, kind: RunKind) -> Scope {
+        match kind {
+            RunKind::Webhook => Scope::Hints(entity),
+            RunKind::Full | RunKind::Incremental | RunKind::Sweep => Scope::Sync(entity),
+        }
+    }
+
+    /// Every scope that runs are done under.
+    pub fn of_runs() -> impl Iterator<Item = Scope> {
+        EntityType::all().flat_map(|entity| [Scope::Sync(entity), Scope::Hints(entity)])
+    }
 }
 
 impl std::fmt::Display for Scope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Scope::Sync(entity) => write!(f, "sync:{entity}"),
+            Scope::Hints(entity) => write!(f, "hints:{entity}"),
             Scope::Scheduler => f.write_str("scheduler"),
         }
     }

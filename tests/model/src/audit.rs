@@ -1,9 +1,9 @@
 //! The invariants of docs/CORRECTNESS.md, checked from what crosses the ports. Knows nothing of how the core or the store
 //! come to what they do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use b24sync_domain::lease::Lease;
+use b24sync_domain::lease::{Lease, Scope};
 use b24sync_domain::run::{RunKind, RunStatus};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -33,7 +33,7 @@ struct Part {
     ended_as: Option<RunStatus>,
 }
 
-/// The highest lease that was granted.
+/// The highest lease of a scope that was granted.
 #[derive(Debug, Clone, Default)]
 struct Holder {
     token: i64,
@@ -49,7 +49,7 @@ pub struct Audit {
     /// What answers said, by token and record: one answer may show a record in two listings, at two moments.
     reads: BTreeMap<(i64, i64), Vec<i64>>,
     rows: BTreeMap<i64, Row>,
-    holder: Holder,
+    holders: HashMap<Scope, Holder>,
     parts: BTreeMap<String, Part>,
     cursors: BTreeMap<i64, i64>,
     endings: BTreeMap<i64, RunStatus>,
@@ -141,27 +141,25 @@ impl Audit {
     pub fn granted(&mut self, owner: &str, lease: &Lease, until: Millis) {
         let token = lease.token;
         // I8: a token has one holder, and nobody gets one while somebody else's is good.
-        if token < self.holder.token || (token == self.holder.token && owner != self.holder.owner) {
-            self.violated(format!(
-                "I8: {owner} got the token {token}, {} has {}",
-                self.holder.owner, self.holder.token
-            ));
+        let holder = self.holders.get(&lease.scope).cloned().unwrap_or_default();
+        if token < holder.token || (token == holder.token && owner != holder.owner) {
+            self.violated(format!("I8: {owner} got the token {token}, {} has {}", holder.owner, holder.token));
         }
-        self.holder = Holder { token, owner: owner.to_owned(), until };
+        self.holders.insert(lease.scope, Holder { token, owner: owner.to_owned(), until });
     }
 
     /// The holder gave its lease back.
     pub fn released(&mut self, lease: &Lease) {
-        if lease.token == self.holder.token {
-            self.holder.until = Millis::MIN;
+        if let Some(holder) = self.holders.get_mut(&lease.scope).filter(|holder| holder.token == lease.token) {
+            holder.until = Millis::MIN;
         }
     }
 
     /// I8: whatever changes run state, watermark or rows under a lease does so under the lease that is good now.
     pub fn fenced(&mut self, owner: &str, lease: &Lease, what: &str) {
-        let holder = &self.holder;
+        let holder = self.holders.get(&lease.scope).cloned().unwrap_or_default();
         if lease.token != holder.token || owner != holder.owner {
-            let (token, other) = (holder.token, holder.owner.clone());
+            let Holder { token, owner: other, .. } = holder;
             self.violated(format!("I8: {what} by {owner} under token {}; {other} holds {token}", lease.token));
         } else if self.now >= holder.until {
             self.violated(format!("I8: {what} by {owner} under a lease that had run out"));

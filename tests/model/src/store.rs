@@ -48,10 +48,9 @@ impl World {
     fn tick(&self) {
         // Any start will do: the store uses differences only.
         self.store.set_clock(DateTime::UNIX_EPOCH + TimeDelta::milliseconds(self.now()));
-        let mut until = lock(&self.lease_until);
-        if until.is_some_and(|until| Instant::now() >= until) {
-            *until = None;
-            self.store.expire_leases();
+        let now = Instant::now();
+        for (scope, _) in lock(&self.lease_until).extract_if(|_, until| now >= *until) {
+            self.store.expire_lease(scope);
         }
     }
 }
@@ -104,7 +103,7 @@ impl ModelStore {
     }
 
     fn granted(&self, name: &str, lease: &Lease, ttl: Duration) {
-        *lock(&self.world.lease_until) = Some(Instant::now() + ttl);
+        lock(&self.world.lease_until).insert(lease.scope, Instant::now() + ttl);
         let until = self.world.now() + Millis::try_from(ttl.as_millis()).unwrap_or(Millis::MAX);
         self.world.audit(|audit| {
             audit.note(name, || format!("holds the lease, token {}", lease.token));

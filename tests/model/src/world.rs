@@ -1,8 +1,9 @@
 //! What everybody in a history shares: the clock, chance, the portal, the store, the weather and the audit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard};
 
+use b24sync_domain::lease::Scope;
 use b24sync_domain::mapping::schema::SchemaPlan;
 use b24sync_testkit::build::{deal, deal_fields, plan};
 use b24sync_testkit::store::FakeStore;
@@ -67,7 +68,7 @@ pub struct World {
     audit: Mutex<Audit>,
     weather: Mutex<Weather>,
     /// When the lease runs out that is held now.
-    pub(crate) lease_until: Mutex<Option<Instant>>,
+    pub(crate) lease_until: Mutex<HashMap<Scope, Instant>>,
     /// Processes that are gone, as far as others on their machine can tell.
     pub(crate) gone: Mutex<BTreeSet<String>>,
 }

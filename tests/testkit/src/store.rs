@@ -129,6 +129,13 @@ impl FakeStore {
         }
     }
 
+    /// Lets one lease run out.
+    pub fn expire_lease(&self, scope: Scope) {
+        if let Some(lease) = self.state().leases.get_mut(&scope) {
+            lease.holder.clear();
+        }
+    }
+
     /// Makes the widening of this column fail.
     pub fn refuse_widening(&self, column: &str) {
         self.state().unwidenable.insert(ColumnName::existing(column));
@@ -190,8 +197,8 @@ impl State {
         }
     }
 
-    fn holder_of(&self, entity: EntityType) -> Option<String> {
-        let lease = self.leases.get(&Scope::Sync(entity))?;
+    fn holder_of(&self, run: &Run) -> Option<String> {
+        let lease = self.leases.get(&Scope::of(run.entity, run.kind))?;
         Some(lease.holder.clone()).filter(|holder| !holder.is_empty())
     }
 
@@ -205,8 +212,8 @@ impl State {
         })
     }
 
-    fn is_held(&self, entity: EntityType) -> bool {
-        self.leases.get(&Scope::Sync(entity)).is_some_and(|lease| !lease.holder.is_empty())
+    fn is_held(&self, scope: Scope) -> bool {
+        self.leases.get(&scope).is_some_and(|lease| !lease.holder.is_empty())
     }
 
     fn begin(&mut self, entity: EntityType, kind: RunKind, status: RunStatus) -> Run {

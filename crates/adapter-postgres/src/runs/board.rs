@@ -12,7 +12,7 @@ use b24sync_domain::schedule::LastRun;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, SmallInt, Text, Timestamptz};
 
-use super::end::take_tokens_of_the_gone;
+use super::end::{SCOPE_OF_RUN, take_tokens_of_the_gone};
 use super::logged::{Logged, LoggedColumns, logged_columns, logged_run};
 use crate::connection::Connection;
 use crate::error::Trouble;
@@ -56,12 +56,14 @@ fn running_sync(row: RunningRow) -> Option<RunningSync> {
 
 async fn running(connection: &mut Connection) -> Result<Vec<RunningSync>, Trouble> {
     let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
-    let scopes: Vec<String> = EntityType::all().map(|entity| Scope::Sync(entity).to_string()).collect();
+    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
     let statement = sql("select r.run_id, r.entity, r.kind, r.status = 'queued', r.cancel_requested, r.step, r.processed, r.expected, ((r.processed - r.processed_before) / nullif(extract(epoch from clock_timestamp() - r.opened_at), 0))::float8, r.started_at, l.holder from b24sync.runs r join unnest(")
         .bind::<Array<SmallInt>, _>(entities)
         .text("::smallint[], ")
-        .bind::<Array<Text>, _>(scopes)
-        .text("::text[]) with ordinality as s(entity, scope, place) on s.entity = r.entity left join b24sync.leases l on l.scope = s.scope and l.expires_at > clock_timestamp() and r.status = 'running' where r.status in ('running', 'queued') order by s.place, r.status desc, r.run_id")
+        .bind::<Array<Text>, _>(keys)
+        .text("::text[]) with ordinality as s(entity, key, place) on s.entity = r.entity left join b24sync.leases l on l.scope = ")
+        .text(SCOPE_OF_RUN)
+        .text(" and l.expires_at > clock_timestamp() and r.status = 'running' where r.status in ('running', 'queued') order by s.place, r.status desc, r.run_id")
         .rows::<RunningColumns>();
     let rows: Vec<RunningRow> = connection.load_rows(statement).await?;
     Ok(rows.into_iter().filter_map(running_sync).collect())
@@ -69,16 +71,18 @@ async fn running(connection: &mut Connection) -> Result<Vec<RunningSync>, Troubl
 
 async fn cancel(connection: &mut Connection, tables: &SystemTables, entity: EntityType) -> Result<Cancelled, Trouble> {
     connection.perform(ddl::lock_wishes(entity.type_id())).await?;
-    let statement = sql("update b24sync.runs set cancel_requested = true where status = 'running' and entity = ")
-        .bind::<SmallInt, _>(entity.type_id())
-        .text(" returning run_id")
-        .rows::<(BigInt,)>();
+    let statement = sql(
+        "update b24sync.runs set cancel_requested = true where status = 'running' and kind <> 'webhook' and entity = ",
+    )
+    .bind::<SmallInt, _>(entity.type_id())
+    .text(" returning run_id")
+    .rows::<(BigInt,)>();
     let asked: Option<(i64,)> = connection.load_row(statement).await?;
     if let Some((run,)) = asked {
         return Ok(Cancelled::Asked(RunId(run)));
     }
     let logs = tables.logs();
-    let statement = sql("with gone as (update b24sync.runs set status = 'cancelled', finished_at = clock_timestamp() where status = 'queued' and entity = ")
+    let statement = sql("with gone as (update b24sync.runs set status = 'cancelled', finished_at = clock_timestamp() where status = 'queued' and kind <> 'webhook' and entity = ")
         .bind::<SmallInt, _>(entity.type_id())
         .text(" returning run_id), logged as (update ")
         .table(logs)

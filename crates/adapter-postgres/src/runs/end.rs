@@ -2,7 +2,7 @@
 
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
-use b24sync_domain::lease::{Lease, Scope};
+use b24sync_domain::lease::Lease;
 use b24sync_domain::ports::Standing;
 use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::run::{Ending, RunId, RunKind, RunStatus};
@@ -18,6 +18,9 @@ use crate::records::forget_covered;
 use crate::schema::entity_progress;
 use crate::sql::sql;
 use crate::system_tables::SystemTables;
+
+/// The lease that run `r` of the entity with the name `s.key` is done under ([`Scope::of`](b24sync_domain::lease::Scope)).
+pub(super) const SCOPE_OF_RUN: &str = "case r.kind when 'webhook' then 'hints:' else 'sync:' end || s.key";
 
 /// Characters of an error that the log keeps.
 const LONGEST_ERROR: usize = 2_000;
@@ -236,12 +239,15 @@ async fn log(
 /// who was only slow cannot go on. Locks the leases' rows, so that nobody renews them while the runs are closed.
 pub(super) async fn take_tokens_of_the_gone(connection: &mut Connection) -> Result<(), Trouble> {
     let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
-    let scopes: Vec<String> = EntityType::all().map(|entity| Scope::Sync(entity).to_string()).collect();
-    let statement = sql("update b24sync.leases set token = token + 1 where expires_at <= clock_timestamp() and scope in (select s.scope from unnest(")
-        .bind::<Array<SmallInt>, _>(entities)
-        .text("::smallint[], ")
-        .bind::<Array<Text>, _>(scopes)
-        .text("::text[]) as s(entity, scope) join b24sync.runs r on r.entity = s.entity and r.status = 'running')");
+    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
+    let statement =
+        sql("update b24sync.leases set token = token + 1 where expires_at <= clock_timestamp() and scope in (select ")
+            .text(SCOPE_OF_RUN)
+            .text(" from unnest(")
+            .bind::<Array<SmallInt>, _>(entities)
+            .text("::smallint[], ")
+            .bind::<Array<Text>, _>(keys)
+            .text("::text[]) as s(entity, key) join b24sync.runs r on r.entity = s.entity and r.status = 'running')");
     connection.perform(statement).await?;
     Ok(())
 }
@@ -250,14 +256,16 @@ pub(super) async fn take_tokens_of_the_gone(connection: &mut Connection) -> Resu
 /// only slow cannot go on. The runs stay resumable.
 pub(super) async fn close_abandoned(connection: &mut Connection, tables: &SystemTables) -> Result<u64, Trouble> {
     let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
-    let scopes: Vec<String> = EntityType::all().map(|entity| Scope::Sync(entity).to_string()).collect();
+    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
     take_tokens_of_the_gone(connection).await?;
     let logs = tables.logs();
     let statement = sql("with closed as (update b24sync.runs as r set status = 'interrupted', finished_at = clock_timestamp() from unnest(")
         .bind::<Array<SmallInt>, _>(entities)
         .text("::smallint[], ")
-        .bind::<Array<Text>, _>(scopes)
-        .text("::text[]) as s(entity, scope) where r.entity = s.entity and r.status = 'running' and not exists (select from b24sync.leases l where l.scope = s.scope and l.expires_at > clock_timestamp()) returning r.run_id), logged as (update ")
+        .bind::<Array<Text>, _>(keys)
+        .text("::text[]) as s(entity, key) where r.entity = s.entity and r.status = 'running' and not exists (select from b24sync.leases l where l.scope = ")
+        .text(SCOPE_OF_RUN)
+        .text(" and l.expires_at > clock_timestamp()) returning r.run_id), logged as (update ")
         .table(logs)
         .text(" as l set status = 'interrupted', error_message = coalesce(l.error_message, 'its process ended without a word'), completed_at = ")
         .text(tables.now(logs, "completed_at"))

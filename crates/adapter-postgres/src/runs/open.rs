@@ -101,7 +101,7 @@ fn served(kind: RunKind) -> Vec<&'static str> {
     RunKind::ALL.into_iter().filter(|other| *other != kind && kind.serves(*other)).map(RunKind::as_str).collect()
 }
 
-/// Gives up the entity's other unfinished runs of this kind; those of other kinds can be gone on with later. Of those
+/// Of the runs under the same lease, gives up the entity's other unfinished runs of this kind; those of other kinds can be gone on with later. Of those
 /// that are marked as running, the log says that they are not.
 async fn close_others(
     connection: &mut Connection,
@@ -119,6 +119,7 @@ async fn close_others(
         .bind::<Text, _>(kind.as_str())
         .text(" then null else coalesce(finished_at, clock_timestamp()) end where resumable and entity = ")
         .bind::<SmallInt, _>(entity.type_id())
+        .text(if kind == RunKind::Webhook { " and kind = 'webhook'" } else { " and kind <> 'webhook'" })
         .text(" and run_id <> ")
         .bind::<BigInt, _>(keep.map_or(-1, |run| run.0))
         .text(" returning run_id, status) update ")

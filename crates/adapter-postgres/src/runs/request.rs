@@ -36,7 +36,7 @@ pub(super) async fn request(
 
 /// The run that is on: one whose lease nobody holds has ended without a word.
 async fn running(connection: &mut Connection, entity: EntityType) -> Result<Option<(RunId, String)>, Trouble> {
-    let statement = sql("select r.run_id, r.kind from b24sync.runs r where r.status = 'running' and r.entity = ")
+    let statement = sql("select r.run_id, r.kind from b24sync.runs r where r.status = 'running' and r.kind <> 'webhook' and r.entity = ")
         .bind::<SmallInt, _>(entity.type_id())
         .text(" and exists (select from b24sync.leases l where l.expires_at > clock_timestamp() and l.scope = ")
         .bind::<Text, _>(Scope::Sync(entity).to_string())

@@ -4,6 +4,7 @@ use b24sync_application::holding::{LEASE_TTL, under_lease};
 use b24sync_domain::error::SyncError;
 use b24sync_domain::lease::{Grant, Scope};
 use b24sync_domain::ports::LeaseStore;
+use b24sync_domain::run::RunKind;
 use b24sync_testkit::build::deal;
 
 use crate::stage::Stage;
@@ -36,7 +37,7 @@ async fn the_lease_is_given_back_after_success_and_after_failure() {
     let stage = Stage::new(1);
     for outcome in [Ok(()), Err(SyncError::Contested { entity: deal(), count: 1 })] {
         let failed = outcome.is_err();
-        let result = under_lease(&stage.ports(), deal(), |_| async { outcome }).await;
+        let result = under_lease(&stage.ports(), deal(), RunKind::Full, |_| async { outcome }).await;
         assert_eq!(result.is_err(), failed);
         hold_as_other(&stage).await;
         stage.store.expire_leases();
@@ -48,7 +49,7 @@ async fn work_is_dropped_when_the_lease_is_lost() {
     let stage = Stage::new(1);
     let store = std::sync::Arc::clone(&stage.store);
     let ports = stage.ports();
-    let work = under_lease(&ports, deal(), |_| async move {
+    let work = under_lease(&ports, deal(), RunKind::Full, |_| async move {
         store.expire_leases();
         tokio::time::sleep(Duration::from_secs(3_600)).await;
         Ok(())

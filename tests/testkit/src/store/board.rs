@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
+use b24sync_domain::lease::Scope;
 use b24sync_domain::ports::{
     Actor, Cancelled, History, HistoryFilter, LoggedRun, RunBoard, RunningSync, SettingsStore,
 };
@@ -26,7 +27,11 @@ impl RunBoard for FakeStore {
 
     async fn cancel(&self, entity: EntityType) -> Result<Cancelled, StoreError> {
         let mut state = self.state();
-        let of = |status| move |row: &&mut RunRow| row.run.entity == entity && row.status == status;
+        let of = |status| {
+            move |row: &&mut RunRow| {
+                row.run.entity == entity && row.run.kind != RunKind::Webhook && row.status == status
+            }
+        };
         if let Some(row) = state.runs.iter_mut().find(of(RunStatus::Running)) {
             row.cancel_requested = true;
             return Ok(Cancelled::Asked(row.run.id));
@@ -56,14 +61,14 @@ impl RunBoard for FakeStore {
                 per_second: None,
                 remaining: None,
                 started_at: row.started,
-                holder: state.holder_of(row.run.entity).filter(|_| row.status == RunStatus::Running),
+                holder: state.holder_of(&row.run).filter(|_| row.status == RunStatus::Running),
             })
             .collect())
     }
 
     async fn waiting(&self) -> Result<Vec<(EntityType, RunKind)>, StoreError> {
         let mut state = self.state();
-        let held: Vec<EntityType> = EntityType::all().filter(|entity| state.is_held(*entity)).collect();
+        let held: Vec<EntityType> = EntityType::all().filter(|entity| state.is_held(Scope::Sync(*entity))).collect();
         for row in &mut state.runs {
             let gone = row.status == RunStatus::Running && !held.contains(&row.run.entity);
             if gone && row.run.kind != RunKind::Webhook {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
-use b24sync_domain::lease::Lease;
+use b24sync_domain::lease::{Lease, Scope};
 use b24sync_domain::ports::{LoggedRun, Requested, RunLog, Standing};
 use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::record::ReadToken;
@@ -17,8 +17,10 @@ use super::{FakeStore, logged};
 impl RunLog for FakeStore {
     async fn request(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError> {
         let mut state = self.state();
-        let on = state.runs.iter().rev().find(|row| row.run.entity == entity && row.status == RunStatus::Running);
-        if let Some(row) = on.filter(|row| state.is_held(entity) && row.run.kind.serves(kind)) {
+        let on = state.runs.iter().rev().find(|row| {
+            row.run.entity == entity && row.run.kind != RunKind::Webhook && row.status == RunStatus::Running
+        });
+        if let Some(row) = on.filter(|row| state.is_held(Scope::Sync(entity)) && row.run.kind.serves(kind)) {
             return Ok(Requested { run: row.run.id, coalesced: true });
         }
         if let Some(position) = state.unfinished(entity, kind) {
@@ -55,7 +57,9 @@ impl RunLog for FakeStore {
         let mut state = self.state();
         state.fence(lease)?;
         for row in &mut state.runs {
-            if row.run.entity == entity && row.status == RunStatus::Running {
+            // Runs of the other scope have an owner of their own.
+            let same = Scope::of(row.run.entity, row.run.kind) == Scope::of(entity, kind);
+            if same && row.status == RunStatus::Running {
                 row.status = RunStatus::Interrupted;
             }
         }
@@ -156,10 +160,10 @@ impl RunLog for FakeStore {
 
     async fn close_abandoned(&self) -> Result<u64, StoreError> {
         let mut state = self.state();
-        let held: HashSet<EntityType> = EntityType::all().filter(|entity| state.is_held(*entity)).collect();
+        let held: HashSet<Scope> = Scope::of_runs().filter(|scope| state.is_held(*scope)).collect();
         let mut closed = 0;
         for row in &mut state.runs {
-            if row.status == RunStatus::Running && !held.contains(&row.run.entity) {
+            if row.status == RunStatus::Running && !held.contains(&Scope::of(row.run.entity, row.run.kind)) {
                 row.status = RunStatus::Interrupted;
                 closed += 1;
             }
