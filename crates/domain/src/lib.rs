@@ -4,6 +4,7 @@
 //! - [`entity`], [`field`], [`record`]: what a portal holds.
 //! - [`mapping`]: field → column, value → cell, wanted table against existing table.
 //! - [`progress`], [`run`], [`lease`], [`settings`]: where a sync stands and who may move it.
+//! - [`event`], [`inbox`]: what events mean, and what becomes of the hints that they leave.
 //! - [`portal`]: who the portal is and how it understands what it is asked.
 //! - [`schedule`]: when the next sync of each entity is due.
 //! - [`reconcile`]: what may be concluded from records that a listing did not show.
@@ -18,7 +19,9 @@
 pub mod access;
 pub mod entity;
 pub mod error;
+pub mod event;
 pub mod field;
+pub mod inbox;
 pub mod lease;
 pub mod mapping;
 pub mod portal;

@@ -3,8 +3,10 @@
 
 mod control;
 mod inbound;
+mod inbox;
 mod outbound;
 
 pub use control::*;
 pub use inbound::*;
+pub use inbox::*;
 pub use outbound::*;
