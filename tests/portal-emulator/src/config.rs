@@ -188,6 +188,11 @@ pub struct PortalConfig {
     /// First and last epoch second of generated history.
     pub history: (i64, i64),
 
+    /// What the portal is known by whatever its address: 32 hexadecimal digits.
+    pub member_id: String,
+    /// Scheme, host and port that the portal gives to others, for instance that of a proxy before it; by default the
+    /// address that it listens on.
+    pub public_url: Option<String>,
     /// The user id in the webhook address.
     pub user_id: i64,
     /// The secret in the webhook address.
@@ -255,6 +260,8 @@ impl Default for PortalConfig {
             odd_values: true,
             huge_integers: true,
             history: (1_577_836_800, 1_760_000_000),
+            member_id: "0b24e000000000000000000000000001".to_owned(),
+            public_url: None,
             user_id: 1,
             webhook_code: "f4k3w3bh00kc0d3x".to_owned(),
             admin: true,

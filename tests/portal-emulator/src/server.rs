@@ -21,6 +21,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use socket2::SockRef;
 
 use crate::admin;
+use crate::delivery::Courier;
 use crate::faults::Fault;
 use crate::portal::Portal;
 use crate::rest::{self, Answer, Request};
@@ -35,12 +36,15 @@ pub struct RunningPortal {
     port: u16,
     handle: ServerHandle,
     thread: Option<JoinHandle<io::Result<()>>>,
+    courier: Option<Courier>,
 }
 
 impl RunningPortal {
     pub(crate) fn start(portal: Portal, port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port))?;
         let port = listener.local_addr()?.port();
+        portal.inner().listens_on(port);
+        let courier = Some(Courier::start(Arc::clone(portal.inner()))?);
         let (sender, receiver) = mpsc::channel();
         let served = portal.clone();
         let thread = std::thread::Builder::new().name("portal-emulator".to_owned()).spawn(move || {
@@ -51,7 +55,7 @@ impl RunningPortal {
             })
         })?;
         match receiver.recv() {
-            Ok(handle) => Ok(Self { portal, port, handle, thread: Some(thread) }),
+            Ok(handle) => Ok(Self { portal, port, handle, thread: Some(thread), courier }),
             Err(_) => Err(thread.join().ok().and_then(Result::err).unwrap_or_else(|| io::Error::other("no server"))),
         }
     }
@@ -79,6 +83,8 @@ impl RunningPortal {
 
 impl Drop for RunningPortal {
     fn drop(&mut self) {
+        // First, because a handler may need the portal to finish its answer.
+        drop(self.courier.take());
         // The command is sent by the call; the future only waits for the end, which joining does too.
         drop(self.handle.stop(false));
         if let Some(thread) = self.thread.take() {
@@ -89,6 +95,8 @@ impl Drop for RunningPortal {
 
 /// Serves a portal on this thread until the process is told to stop (SIGTERM, SIGINT).
 pub(crate) fn serve_until_signal(portal: &Portal, listener: TcpListener) -> io::Result<()> {
+    portal.inner().listens_on(listener.local_addr()?.port());
+    let _courier = Courier::start(Arc::clone(portal.inner()))?;
     actix_web::rt::System::new().block_on(async { server(portal, listener, false)?.await })
 }
 

@@ -1,6 +1,7 @@
 //! Adding and changing records through the API.
 
 use super::Call;
+use crate::changes::Addition;
 use crate::coerce;
 use crate::entity::{Dialect, Entity};
 use crate::error::ApiError;
@@ -12,20 +13,23 @@ use crate::truth::Truth;
 pub(super) fn add(call: Call<'_>, entity: Entity, dialect: Dialect) -> Result<i64, ApiError> {
     let now = call.inner.clock.now_seconds();
     let mut stores = call.inner.stores_mut();
-    let store = stores.of_mut(entity);
-    let changes = changes(call, &store.schema, dialect)?;
-    Ok(store.add(changes, now, now, true))
+    let fields = changes(call, &stores.of(entity).schema, dialect)?;
+    Ok(call.inner.add_record(&mut stores, entity, Addition { fields, created: now, modified: now, blank: true }))
 }
 
 /// Changes the fields named in `fields`.
 pub(super) fn update(call: Call<'_>, entity: Entity, id: i64, dialect: Dialect) -> Result<(), ApiError> {
     let now = call.inner.clock.now_seconds();
     let mut stores = call.inner.stores_mut();
-    let store = stores.of_mut(entity);
-    let mut changes = changes(call, &store.schema, dialect)?;
+    let mut changes = changes(call, &stores.of(entity).schema, dialect)?;
     changes.push(("MODIFY_BY_ID".to_owned(), Truth::Reference(call.inner.config.user_id)));
-    store.edit(id, changes, now);
+    call.inner.edit_record(&mut stores, entity, id, changes, now);
     Ok(())
+}
+
+/// Deletes a record.
+pub(super) fn delete(call: Call<'_>, entity: Entity, id: i64) {
+    call.inner.delete_record(&mut call.inner.stores_mut(), entity, id);
 }
 
 fn changes(call: Call<'_>, schema: &Schema, dialect: Dialect) -> Result<Vec<(String, Truth)>, ApiError> {
