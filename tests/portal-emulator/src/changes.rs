@@ -7,6 +7,13 @@ use crate::schema::{UserFieldSpec, UserType};
 use crate::store::Store;
 use crate::truth::Truth;
 
+/// Who made a change.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Origin<'o> {
+    /// The `auth_connector` of an application's request.
+    pub(crate) connector: Option<&'o str>,
+}
+
 /// A record to be added.
 #[derive(Debug)]
 pub(crate) struct Addition {
@@ -19,10 +26,10 @@ pub(crate) struct Addition {
 
 impl Inner {
     /// Adds a record.
-    pub(crate) fn add_record(&self, stores: &mut Stores, entity: Entity, addition: Addition) -> i64 {
+    pub(crate) fn add_record(&self, stores: &mut Stores, by: Origin<'_>, entity: Entity, addition: Addition) -> i64 {
         let Addition { fields, created, modified, blank } = addition;
         let id = stores.of_mut(entity).add(fields, created, modified, blank);
-        self.hub.announce(|| Event::record(entity, Verb::Add, id));
+        self.announce(by, || Event::record(entity, Verb::Add, id));
         id
     }
 
@@ -31,6 +38,7 @@ impl Inner {
     pub(crate) fn edit_record(
         &self,
         stores: &mut Stores,
+        by: Origin<'_>,
         entity: Entity,
         id: i64,
         changes: Vec<(String, Truth)>,
@@ -40,7 +48,7 @@ impl Inner {
         let edited = stores.of_mut(entity).edit(id, changes, now);
         if edited {
             let moved_to = self.funnel(stores, entity, id).filter(|(funnel, _)| Some(*funnel) != funnel_before);
-            self.hub.announce(|| match moved_to {
+            self.announce(by, || match moved_to {
                 Some((funnel, stage)) => Event::moved(id, funnel, stage),
                 None => Event::record(entity, Verb::Update, id),
             });
@@ -49,10 +57,10 @@ impl Inner {
     }
 
     /// Deletes a record; returns whether it was there.
-    pub(crate) fn delete_record(&self, stores: &mut Stores, entity: Entity, id: i64) -> bool {
+    pub(crate) fn delete_record(&self, stores: &mut Stores, by: Origin<'_>, entity: Entity, id: i64) -> bool {
         let deleted = stores.of_mut(entity).delete(id);
         if deleted {
-            self.hub.announce(|| Event::record(entity, Verb::Delete, id));
+            self.announce(by, || Event::record(entity, Verb::Delete, id));
         }
         deleted
     }
@@ -62,7 +70,7 @@ impl Inner {
     pub(crate) fn restore_record(&self, stores: &mut Stores, entity: Entity, id: i64) -> bool {
         let restored = stores.of_mut(entity).restore(id);
         if restored {
-            self.hub.announce(|| Event::record(entity, Verb::Add, id));
+            self.announce(Origin::default(), || Event::record(entity, Verb::Add, id));
         }
         restored
     }
@@ -98,7 +106,7 @@ impl Inner {
 
     fn announce_user_field(&self, entity: Entity, id: i64, name: &str, verbs: impl IntoIterator<Item = FieldVerb>) {
         for verb in verbs {
-            self.hub.announce(|| Event::user_field(entity, verb, id, name));
+            self.announce(Origin::default(), || Event::user_field(entity, verb, id, name));
         }
     }
 

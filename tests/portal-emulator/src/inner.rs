@@ -5,11 +5,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockW
 
 use crate::access::Access;
 use crate::address::Address;
+use crate::changes::Origin;
 use crate::clock::PortalClock;
 use crate::config::PortalConfig;
 use crate::data::World;
 use crate::entity::Entity;
-use crate::events::Hub;
+use crate::events::{Event, Hub, Occasion};
 use crate::faults::FaultEngine;
 use crate::limits::{Bucket, Operating};
 use crate::stats::Stats;
@@ -121,6 +122,13 @@ impl Inner {
 
     pub(crate) fn set_times(&self, times: Times) {
         *self.times.write().unwrap_or_else(PoisonError::into_inner) = times;
+    }
+
+    /// Tells all who listen of an event, which is only made if anybody does.
+    pub(crate) fn announce(&self, by: Origin<'_>, event: impl FnOnce() -> Event) {
+        if self.hub.is_listening() {
+            self.hub.publish(event(), Occasion { now: self.clock.now_seconds(), connector: by.connector });
+        }
     }
 
     /// The address that the portal gives to others.

@@ -16,6 +16,12 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! # Events
+//! A portal tells others of its changes while it runs: [`Portal::add_outgoing_webhook`] makes a listener by hand, and
+//! an application that [`Portal::install_application`] installs binds its own with `event.bind`, or reads the offline
+//! queue. [`DeliveryPlan`] says how late, how often and in which order; nothing is ever sent again. [`Portal::answered_ok`]
+//! tells which events a handler confirmed.
+//!
 //! # How it is made
 //! - `data`: every value follows from (seed, entity, id); a record that nobody reads costs eight bytes.
 //! - `store`: the ids in order and what was edited.
@@ -25,6 +31,8 @@
 //! - `changes`: the one way to change records and user fields, so that no listener misses one.
 //! - `events`, `delivery`: who is told what, and how late, how often and in which order; one more event is one more
 //!   constructor in `events`.
+//! - `application`, `lifecycle`: an application with its tokens, handlers and offline queue; the authorisation server
+//!   answers on the same port as the portal.
 //! - `faults`, `limits`, `access`: what keeps an answer from being the right one.
 //! - `server`, `admin`: HTTP.
 //!
@@ -36,7 +44,7 @@
 //!
 //! | Command | Body or query | Answer |
 //! |---|---|---|
-//! | `GET stats` | | `{"rest": {"http_requests", "throttled", …}, "deliveries": {"queued", "answered", …}}`, see [`StatsSnapshot`] and [`Deliveries`] |
+//! | `GET stats` | | `{"rest": {"http_requests", "throttled", …}, "deliveries": {"queued", "answered", …}, "oauth": {"refreshes", "refused_refreshes", …}}`, see [`StatsSnapshot`], [`Deliveries`] and [`OauthStats`] |
 //! | `POST reset` | `{}` | counters to zero, limits unused |
 //! | `GET ids?entity=` | | `[1, 5, …]` |
 //! | `GET truth?entity=&id=` | | [`TrueRecord`] or null |
@@ -59,11 +67,19 @@
 //! | `POST pause_delivery` | `{"paused"}` | `{"ok"}` |
 //! | `GET deliveries` | | list of [`DeliveryRecord`] |
 //! | `GET answered_ok` | | `[["ONCRMDEALADD", 5], …]` |
+//! | `POST install_application` | [`Application`]; what is absent is as in its default | [`IssuedTokens`] |
+//! | `POST update_application` | | `{"ok"}` |
+//! | `POST uninstall_application` | `{"clean"?}` | `{"ok"}` |
+//! | `GET application_tokens` | | [`IssuedTokens`] or null |
+//! | `POST expire_access_tokens` | | `{"ok"}` |
+//! | `GET handlers` | | list of [`BoundHandler`] |
+//! | `GET offline_events` | | list of [`OfflineRecord`] |
 //! | `POST faults` | [`FaultPlan`]: `{"rules": [{"method": "crm.deal.*", "when": {"every": 7}, "faults": [{"kind": "status", "status": 502}]}]}`; empty clears | `{"ok"}` |
 
 mod access;
 mod address;
 mod admin;
+mod application;
 mod batch;
 mod changes;
 mod civil;
@@ -80,6 +96,7 @@ mod faults;
 mod filter;
 mod inner;
 mod json;
+mod lifecycle;
 mod limits;
 mod list;
 mod methods;
@@ -97,6 +114,7 @@ mod times;
 mod truth;
 mod view;
 
+pub use application::{Application, ApplicationRules, BoundHandler, IssuedTokens, OauthStats, OfflineRecord};
 pub use clock::{ClockSource, PortalClock};
 pub use config::{
     Accounting, BatchOverflow, Counts, DateFilter, DefaultOrder, ItemUpperNames, MinusOneTotal, OperatingInTime,

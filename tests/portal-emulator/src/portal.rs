@@ -4,7 +4,8 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use crate::changes::{Addition, defined};
+use crate::application::OauthStats;
+use crate::changes::{Addition, Origin, defined};
 use crate::clock::PortalClock;
 use crate::config::{PortalConfig, RateLimit};
 use crate::data::{below, mix, salt_of};
@@ -98,7 +99,7 @@ impl Portal {
     /// unknown names are ignored. Returns whether the record exists.
     pub fn edit<'c>(&self, entity: Entity, id: i64, changes: impl IntoIterator<Item = (&'c str, Truth)>) -> bool {
         let now = self.inner.clock.now_seconds();
-        self.inner.edit_record(&mut self.inner.stores_mut(), entity, id, owned(changes), now)
+        self.inner.edit_record(&mut self.inner.stores_mut(), Origin::default(), entity, id, owned(changes), now)
     }
 
     /// Edits `count` records chosen by `seed`, each in a few fields. Returns their ids.
@@ -128,12 +129,12 @@ impl Portal {
         modified: i64,
     ) -> i64 {
         let addition = Addition { fields: owned(fields), created, modified, blank: false };
-        self.inner.add_record(&mut self.inner.stores_mut(), entity, addition)
+        self.inner.add_record(&mut self.inner.stores_mut(), Origin::default(), entity, addition)
     }
 
     /// Deletes a record; returns whether it was there.
     pub fn delete(&self, entity: Entity, id: i64) -> bool {
-        self.inner.delete_record(&mut self.inner.stores_mut(), entity, id)
+        self.inner.delete_record(&mut self.inner.stores_mut(), Origin::default(), entity, id)
     }
 
     /// Takes a deleted record out of the recycle bin, with its id and its old modified time.
@@ -147,7 +148,7 @@ impl Portal {
         let mut stores = self.inner.stores_mut();
         for id in ids {
             let changes = owned([("ASSIGNED_BY_ID", Truth::Reference(1 + id % 14)), ("COMMENTS", "bulk edit".into())]);
-            self.inner.edit_record(&mut stores, entity, *id, changes, now);
+            self.inner.edit_record(&mut stores, Origin::default(), entity, *id, changes, now);
         }
         now
     }
@@ -273,6 +274,7 @@ impl Portal {
         self.inner.bucket().empty();
         self.inner.operating().clear();
         self.inner.hub.office.reset();
+        self.inner.hub.count_oauth(|stats| *stats = OauthStats::default());
     }
 }
 

@@ -119,7 +119,11 @@ struct RateBody {
 
 fn run(portal: &Portal, command: &str, query: &str, body: &[u8]) -> Result<Value, String> {
     match command {
-        "stats" => Ok(json!({ "rest": show(portal.stats())?, "deliveries": show(portal.deliveries())? })),
+        "stats" => Ok(json!({
+            "rest": show(portal.stats())?,
+            "deliveries": show(portal.deliveries())?,
+            "oauth": show(portal.oauth_stats())?,
+        })),
         "reset" => {
             portal.reset_stats();
             Ok(json!({ "ok": true }))

@@ -34,9 +34,19 @@ impl Office {
         self.change(|queue| queue.pause(paused));
     }
 
-    /// Takes a delivery that the plan may lose, double and delay.
-    pub(crate) fn put(&self, parcel: Parcel) {
-        self.change(|queue| queue.put(parcel, Instant::now()));
+    /// Whether a robot causes the event that is announced now.
+    pub(crate) fn is_by_robot(&self) -> bool {
+        self.queue().is_by_robot()
+    }
+
+    /// Takes a delivery that the plan may lose, double and delay, not before `earliest`.
+    pub(crate) fn put(&self, parcel: Parcel, earliest: Instant) {
+        self.change(|queue| queue.put(parcel, earliest));
+    }
+
+    /// Takes a delivery that the plan may only delay.
+    pub(crate) fn put_certain(&self, parcel: Parcel) {
+        self.change(|queue| queue.put_certain(parcel, Instant::now()));
     }
 
     pub(super) fn timeout(&self) -> Duration {

@@ -25,6 +25,8 @@ pub struct DeliveryPlan {
     pub throttle_milliseconds: u64,
     /// When a request without an answer counts as failed; REST.md is silent about the real portal.
     pub timeout_milliseconds: u64,
+    /// Of a hundred events, how many a robot causes: applications get no tokens with them (REST.md 10.2).
+    pub robot_percent: u8,
     /// Chance follows from it and from the number of the delivery.
     pub seed: u64,
 }
@@ -40,6 +42,7 @@ impl Default for DeliveryPlan {
             slow_after_milliseconds: None,
             throttle_milliseconds: 0,
             timeout_milliseconds: 10_000,
+            robot_percent: 0,
             seed: 24,
         }
     }

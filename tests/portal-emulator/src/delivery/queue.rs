@@ -88,16 +88,21 @@ impl Queue {
         percent > 0 && self.roll() % 100 < u64::from(percent)
     }
 
-    /// Takes a delivery that the plan may lose, double and delay.
-    pub(super) fn put(&mut self, parcel: Parcel, now: Instant) {
+    /// Whether a robot causes the event that is announced now.
+    pub(super) fn is_by_robot(&mut self) -> bool {
+        self.chance(self.plan.robot_percent)
+    }
+
+    /// Takes a delivery that the plan may lose, double and delay, not before `earliest`.
+    pub(super) fn put(&mut self, parcel: Parcel, earliest: Instant) {
         if self.chance(self.plan.lost_percent) {
             self.tally.add(parcel.record(None, true));
             return;
         }
         if self.chance(self.plan.doubled_percent) {
-            self.put_certain(parcel.clone(), now);
+            self.put_certain(parcel.clone(), earliest);
         }
-        self.put_certain(parcel, now);
+        self.put_certain(parcel, earliest);
     }
 
     /// Takes a delivery that the plan may only delay, not before `earliest`.
@@ -176,10 +181,10 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::entity::Entity;
-    use crate::events::Verb;
+    use crate::events::{Grant, Verb};
 
     fn parcel(url: &str, id: i64) -> Parcel {
-        let auth = Auth::Webhook { application_token: "t".into() };
+        let auth = Auth { application_token: "t".into(), grant: Grant::Nothing };
         let event = Arc::new(Event::record(Entity::Deal, Verb::Update, id));
         Parcel { handler_id: Some(1), url: url.into(), event, auth }
     }

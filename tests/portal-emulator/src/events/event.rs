@@ -1,5 +1,6 @@
 //! Events by name and data (REST.md 10.4).
 
+use super::Grant;
 use crate::entity::Entity;
 use crate::param::Param;
 
@@ -48,11 +49,21 @@ impl FieldVerb {
     }
 }
 
+fn map<const N: usize>(members: [(&str, Param); N]) -> Param {
+    Param::Map(members.map(|(name, value)| (name.to_owned(), value)).into())
+}
+
+fn texts<const N: usize>(members: [(&str, String); N]) -> Param {
+    map(members.map(|(name, value)| (name, Param::Text(value))))
+}
+
 /// `{"FIELDS": {NAME: value}}`.
 fn fields<const N: usize>(members: [(&str, String); N]) -> Param {
-    let members = members.map(|(name, value)| (name.to_owned(), Param::Text(value)));
-    Param::Map(vec![("FIELDS".to_owned(), Param::Map(members.into()))])
+    map([("FIELDS", texts(members))])
 }
+
+/// The language that events about an application name.
+const LANGUAGE: &str = "en";
 
 fn word(entity: Entity) -> String {
     entity.name().to_ascii_uppercase()
@@ -77,6 +88,49 @@ impl Event {
         let owner = entity.user_field_owner().to_owned();
         let data = fields([("ID", id.to_string()), ("ENTITY_ID", owner), ("FIELD_NAME", field.to_owned())]);
         Self { name, id: Some(id), data }
+    }
+
+    fn about_application(name: &str, data: Param) -> Self {
+        Self { name: name.to_owned(), id: None, data }
+    }
+
+    /// The application was installed.
+    pub(crate) fn installed(version: String) -> Self {
+        let (yes, language) = (|| "Y".to_owned(), LANGUAGE.to_owned());
+        let data = [("VERSION", version), ("ACTIVE", yes()), ("INSTALLED", yes()), ("LANGUAGE_ID", language)];
+        Self::about_application("ONAPPINSTALL", texts(data))
+    }
+
+    /// The application was updated (RU `api-reference/common/events/on-app-update.md`).
+    pub(crate) fn updated(version: String, previous: String) -> Self {
+        let data = [("VERSION", version), ("PREVIOUS_VERSION", previous), ("LANGUAGE_ID", LANGUAGE.to_owned())];
+        Self::about_application("ONAPPUPDATE", texts(data))
+    }
+
+    /// The application was removed, with its data if `clean`.
+    pub(crate) fn uninstalled(clean: bool) -> Self {
+        let data = [("LANGUAGE_ID", LANGUAGE.to_owned()), ("CLEAN", u8::from(clean).to_string())];
+        Self::about_application("ONAPPUNINSTALL", texts(data))
+    }
+
+    /// `event.test` was called with these parameters.
+    pub(crate) fn test(query: Param) -> Self {
+        Self::about_application("ONAPPTEST", map([("QUERY", query)]))
+    }
+
+    /// Something is in the offline queue.
+    pub(crate) fn wake_up() -> Self {
+        Self::about_application("ONOFFLINEEVENT", Param::default())
+    }
+
+    /// The tokens that an application gets with it (REST.md 10.2, 12.5).
+    pub(crate) fn grant(&self) -> Grant {
+        match self.name.as_str() {
+            "ONAPPUNINSTALL" => Grant::Nothing,
+            "ONOFFLINEEVENT" => Grant::AccessAndRefresh,
+            "ONAPPINSTALL" | "ONAPPUPDATE" => Grant::Installation,
+            _ => Grant::Access,
+        }
     }
 
     /// Whether the form for outgoing webhooks offers it: funnel moves and what concerns applications is for
