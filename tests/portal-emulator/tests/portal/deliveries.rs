@@ -80,7 +80,7 @@ fn losses_and_doubles_are_counted() {
 
 #[test]
 fn a_delivery_that_fails_is_never_repeated() {
-    let (bench, handler) = with_plan(DeliveryPlan { timeout_milliseconds: 300, ..DeliveryPlan::default() });
+    let (bench, handler) = with_plan(DeliveryPlan { timeout_milliseconds: 800, ..DeliveryPlan::default() });
     let portal = bench.portal();
     handler.answer_with(503);
     touch(portal, 1);
@@ -89,7 +89,7 @@ fn a_delivery_that_fails_is_never_repeated() {
     touch(portal, 2);
     assert_eq!(settled(portal).failed, 2);
     handler.answer_with(200);
-    handler.answer_after(Duration::from_millis(600));
+    handler.answer_after(Duration::from_millis(1_200));
     touch(portal, 3);
     assert_eq!(settled(portal).failed, 5);
     // Nobody listens there.
@@ -117,7 +117,7 @@ fn slow_handlers_are_called_less_often_and_hold_nobody_up() {
     let plan = DeliveryPlan {
         parallel: 1,
         slow_after_milliseconds: Some(20),
-        throttle_milliseconds: 200,
+        throttle_milliseconds: 400,
         ..DeliveryPlan::default()
     };
     let (bench, slow) = with_plan(plan);
@@ -127,7 +127,7 @@ fn slow_handlers_are_called_less_often_and_hold_nobody_up() {
     touch(bench.portal(), 3);
     settled(bench.portal());
     let gap = |pair: &[crate::handler::Received]| pair[1].at - pair[0].at;
-    assert!(slow.received().windows(2).all(|pair| gap(pair) >= Duration::from_millis(200)));
+    assert!(slow.received().windows(2).all(|pair| gap(pair) >= Duration::from_millis(400)));
     assert!(quick.received()[2].at < slow.received()[1].at);
 }
 
@@ -138,7 +138,7 @@ fn requests_run_side_by_side_as_far_as_the_plan_allows() {
     let start = Instant::now();
     touch(bench.portal(), 16);
     settled(bench.portal());
-    assert!((Duration::from_millis(400)..Duration::from_millis(1_500)).contains(&start.elapsed()));
+    assert!((Duration::from_millis(400)..Duration::from_secs(3)).contains(&start.elapsed()));
 }
 
 #[test]
