@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::access::Caller;
 use crate::config::{BatchOverflow, UnresolvedReference};
 use crate::envelope::{Timing, write_time};
 use crate::error::ApiError;
@@ -26,6 +27,7 @@ struct Done {
 
 /// The commands so far; their results stand one after another in `results`.
 struct Run {
+    caller: Caller,
     results: Json,
     done: Vec<Done>,
     errors: Vec<(String, ApiError)>,
@@ -44,13 +46,19 @@ impl Answers for Run {
 }
 
 /// Runs a batch and writes its `result`. `fault` spoils the content of one command.
-pub(crate) fn execute(inner: &Inner, params: &Param, fault: Option<&Fault>, out: &mut Json) -> Result<(), ApiError> {
+pub(crate) fn execute(
+    inner: &Inner,
+    caller: Caller,
+    params: &Param,
+    fault: Option<&Fault>,
+    out: &mut Json,
+) -> Result<(), ApiError> {
     let commands = params.get("cmd").map_or(&[][..], Param::members);
     if commands.len() > COMMANDS && inner.config.batch_overflow == BatchOverflow::Refused {
         return Err(ApiError::injected(None, "ERROR_BATCH_LENGTH_EXCEEDED", None));
     }
     let halt = params.get("halt").is_some_and(Param::truthy);
-    let mut run = Run { results: Json::new(inner.config.php_escapes), done: Vec::new(), errors: Vec::new() };
+    let mut run = Run { caller, results: Json::new(inner.config.php_escapes), done: Vec::new(), errors: Vec::new() };
     let mut pending = Pending::new(fault, commands.len());
     for (number, (name, command)) in commands.iter().enumerate() {
         count(&inner.stats.batch_commands, 1);
@@ -134,7 +142,7 @@ fn one(
             Extras { list_counts: Some(false), ..Extras::default() }
         }
         _ => {
-            let call = Call { inner, method: &method, params: &params, mischief };
+            let call = Call { inner, caller: run.caller, method: &method, params: &params, mischief };
             crate::methods::execute(call, &mut run.results)?
         }
     };

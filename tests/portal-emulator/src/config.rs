@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::application::ApplicationRules;
 use crate::clock::ClockSource;
 use crate::entity::Entity;
 
@@ -188,6 +189,13 @@ pub struct PortalConfig {
     /// First and last epoch second of generated history.
     pub history: (i64, i64),
 
+    /// What the portal is known by whatever its address: 32 hexadecimal digits.
+    pub member_id: String,
+    /// Scheme, host and port that the portal gives to others, for instance that of a proxy before it; by default the
+    /// address that it listens on.
+    pub public_url: Option<String>,
+    /// How applications are treated.
+    pub application_rules: ApplicationRules,
     /// The user id in the webhook address.
     pub user_id: i64,
     /// The secret in the webhook address.
@@ -255,6 +263,9 @@ impl Default for PortalConfig {
             odd_values: true,
             huge_integers: true,
             history: (1_577_836_800, 1_760_000_000),
+            member_id: "0b24e000000000000000000000000001".to_owned(),
+            public_url: None,
+            application_rules: ApplicationRules::default(),
             user_id: 1,
             webhook_code: "f4k3w3bh00kc0d3x".to_owned(),
             admin: true,

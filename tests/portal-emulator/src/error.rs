@@ -34,7 +34,8 @@ impl ApiError {
         error
     }
 
-    fn known(code: &str) -> Self {
+    /// An error of [`KNOWN_ERRORS`] by its code.
+    pub(crate) fn known(code: &str) -> Self {
         Self::injected(None, code, None)
     }
 
@@ -90,6 +91,22 @@ impl ApiError {
 
     pub(crate) fn not_an_array(parameter: &str) -> Self {
         Self::new(400, "", &format!("Parameter '{parameter}' must be array."))
+    }
+
+    /// A missing or wrong parameter of an `event.*` method (RU `api-reference/events/event-bind.md`).
+    pub(crate) fn bad_argument(text: &str) -> Self {
+        Self::new(400, "ERROR_ARGUMENT", text)
+    }
+
+    /// Something that only an administrator may do with events.
+    pub(crate) fn event_denied(text: &str) -> Self {
+        Self::new(403, "ACCESS_DENIED", text)
+    }
+
+    /// Something that the plan does not include (RU `api-reference/events/event-bind.md`).
+    pub(crate) fn wrong_license(feature: &str) -> Self {
+        let text = format!("This feature is not enabled for the current license: {feature}");
+        Self::new(403, "WRONG_LICENSE", &text)
     }
 
     /// Writes `{"error": …, "error_description": …}`.

@@ -96,7 +96,8 @@ pub enum When {
 /// One line of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultRule {
-    /// The method, in any case, or the beginning of its name with `*` at the end; any method if absent.
+    /// The method, in any case, or the beginning of its name with `*` at the end; any method if absent. The
+    /// authorisation server counts as the method `oauth.token`, which only a rule that names it concerns.
     #[serde(default)]
     pub method: Option<String>,
     /// When it applies.
@@ -191,6 +192,11 @@ impl FaultEngine {
     /// Decides about the answer to a request.
     pub(crate) fn for_request(&mut self, method: &str) -> Option<Fault> {
         self.decide(|rule, _| rule.method.as_deref().is_none_or(|pattern| matches_method(pattern, method)))
+    }
+
+    /// Decides about something that only rules that name it concern.
+    pub(crate) fn for_named(&mut self, name: &str) -> Option<Fault> {
+        self.decide(|rule, _| rule.method.as_deref().is_some_and(|pattern| matches_method(pattern, name)))
     }
 
     /// Decides about one command of a batch: only rules that name a method, and kinds that fit into a batch.

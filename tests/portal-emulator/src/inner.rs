@@ -4,10 +4,13 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::access::Access;
+use crate::address::Address;
+use crate::changes::Origin;
 use crate::clock::PortalClock;
 use crate::config::PortalConfig;
 use crate::data::World;
 use crate::entity::Entity;
+use crate::events::{Event, Hub, Occasion};
 use crate::faults::FaultEngine;
 use crate::limits::{Bucket, Operating};
 use crate::stats::Stats;
@@ -23,6 +26,8 @@ pub(crate) struct Inner {
     pub(crate) clock: PortalClock,
     pub(crate) stats: Stats,
     pub(crate) tokens: AtomicU64,
+    pub(crate) hub: Hub,
+    address: RwLock<Address>,
     stores: RwLock<Stores>,
     access: RwLock<Access>,
     times: RwLock<Times>,
@@ -82,6 +87,8 @@ impl Inner {
             clock: PortalClock::new(config.clock, config.clock_skew_seconds),
             stats: Stats::default(),
             tokens: AtomicU64::new(1),
+            hub: Hub::default(),
+            address: RwLock::new(Address::new(config.public_url.as_deref().unwrap_or("http://127.0.0.1"))),
             stores: RwLock::new(stores),
             access: RwLock::new(Access::new(&config)),
             times: RwLock::new(Times::of(&config)),
@@ -115,6 +122,25 @@ impl Inner {
 
     pub(crate) fn set_times(&self, times: Times) {
         *self.times.write().unwrap_or_else(PoisonError::into_inner) = times;
+    }
+
+    /// Tells all who listen of an event, which is only made if anybody does.
+    pub(crate) fn announce(&self, by: Origin<'_>, event: impl FnOnce() -> Event) {
+        if self.hub.is_listening() {
+            self.hub.publish(event(), Occasion { now: self.clock.now_seconds(), connector: by.connector });
+        }
+    }
+
+    /// The address that the portal gives to others.
+    pub(crate) fn address(&self) -> Address {
+        self.address.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes the port that the portal answers on, unless it was given an address from outside.
+    pub(crate) fn listens_on(&self, port: u16) {
+        if self.config.public_url.is_none() {
+            *self.address.write().unwrap_or_else(PoisonError::into_inner) = Address::local(port);
+        }
     }
 
     pub(crate) fn bucket(&self) -> MutexGuard<'_, Bucket> {

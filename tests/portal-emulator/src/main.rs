@@ -52,6 +52,12 @@ struct Arguments {
     /// The secret in the webhook address.
     #[arg(long, default_value = "f4k3w3bh00kc0d3x")]
     code: String,
+    /// What the portal is known by whatever its address.
+    #[arg(long, default_value = "0b24e000000000000000000000000001")]
+    member_id: String,
+    /// Scheme, host and port that the portal gives to others, for instance those of a proxy before it.
+    #[arg(long)]
+    public_url: Option<String>,
     /// Worker threads.
     #[arg(long, default_value_t = 2)]
     workers: usize,
@@ -75,6 +81,8 @@ impl Arguments {
             operating: self.operating.map(operating),
             offset_minutes: self.offset,
             webhook_code: self.code.clone(),
+            member_id: self.member_id.clone(),
+            public_url: self.public_url.clone(),
             workers: self.workers,
             ..PortalConfig::demo()
         }

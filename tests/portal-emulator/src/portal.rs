@@ -4,10 +4,13 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use crate::application::OauthStats;
+use crate::changes::{Addition, Origin, defined};
 use crate::clock::PortalClock;
 use crate::config::{PortalConfig, RateLimit};
 use crate::data::{below, mix, salt_of};
 use crate::entity::Entity;
+use crate::events::{FieldVerb, Verb};
 use crate::faults::FaultPlan;
 use crate::inner::Inner;
 use crate::schema::{UserFieldSpec, UserType, set_type};
@@ -71,7 +74,7 @@ impl Portal {
         &self.inner.clock
     }
 
-    pub(crate) fn inner(&self) -> &Inner {
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.inner
     }
 
@@ -96,7 +99,7 @@ impl Portal {
     /// unknown names are ignored. Returns whether the record exists.
     pub fn edit<'c>(&self, entity: Entity, id: i64, changes: impl IntoIterator<Item = (&'c str, Truth)>) -> bool {
         let now = self.inner.clock.now_seconds();
-        self.inner.stores_mut().of_mut(entity).edit(id, owned(changes), now)
+        self.inner.edit_record(&mut self.inner.stores_mut(), Origin::default(), entity, id, owned(changes), now)
     }
 
     /// Edits `count` records chosen by `seed`, each in a few fields. Returns their ids.
@@ -125,27 +128,27 @@ impl Portal {
         created: i64,
         modified: i64,
     ) -> i64 {
-        self.inner.stores_mut().of_mut(entity).add(owned(fields), created, modified, false)
+        let addition = Addition { fields: owned(fields), created, modified, blank: false };
+        self.inner.add_record(&mut self.inner.stores_mut(), Origin::default(), entity, addition)
     }
 
     /// Deletes a record; returns whether it was there.
     pub fn delete(&self, entity: Entity, id: i64) -> bool {
-        self.inner.stores_mut().of_mut(entity).delete(id)
+        self.inner.delete_record(&mut self.inner.stores_mut(), Origin::default(), entity, id)
     }
 
     /// Takes a deleted record out of the recycle bin, with its id and its old modified time.
     pub fn restore(&self, entity: Entity, id: i64) -> bool {
-        self.inner.stores_mut().of_mut(entity).restore(id)
+        self.inner.restore_record(&mut self.inner.stores_mut(), entity, id)
     }
 
     /// Edits all these records in one second. Returns that second.
     pub fn bulk_edit_in_one_second(&self, entity: Entity, ids: &[i64]) -> i64 {
         let now = self.inner.clock.now_seconds();
         let mut stores = self.inner.stores_mut();
-        let store = stores.of_mut(entity);
         for id in ids {
             let changes = owned([("ASSIGNED_BY_ID", Truth::Reference(1 + id % 14)), ("COMMENTS", "bulk edit".into())]);
-            store.edit(*id, changes, now);
+            self.inner.edit_record(&mut stores, Origin::default(), entity, *id, changes, now);
         }
         now
     }
@@ -154,38 +157,39 @@ impl Portal {
 
     /// Adds a user field; returns its name. A name that is taken is returned unchanged.
     pub fn add_user_field(&self, entity: Entity, spec: &UserFieldSpec) -> String {
-        let added = self.inner.stores_mut().of_mut(entity).schema.add_user_field(spec);
-        added.or_else(|| spec.name.clone()).unwrap_or_default()
+        self.inner.add_user_field(entity, spec)
     }
 
     /// Gives a user field another label; returns whether it exists.
     pub fn rename_label(&self, entity: Entity, name: &str, label: &str) -> bool {
-        let mut stores = self.inner.stores_mut();
-        stores.of_mut(entity).schema.change_user_field(name, |_, user| label.clone_into(&mut user.label))
+        self.inner.change_user_field(entity, name, [FieldVerb::Record(Verb::Update)], |store| {
+            store.schema.change_user_field(name, |_, user| label.clone_into(&mut user.label))
+        })
     }
 
     /// Gives a user field another type, as deleting it and making it anew does; edits of its values are lost.
     pub fn retype_user_field(&self, entity: Entity, name: &str, user_type: UserType) -> bool {
-        let mut stores = self.inner.stores_mut();
-        let store = stores.of_mut(entity);
-        store.forget_field(name);
-        store.schema.change_user_field(name, |field, user| set_type(field, user, user_type))
+        let verbs = std::iter::once(FieldVerb::Record(Verb::Delete)).chain(defined(user_type));
+        self.inner.change_user_field(entity, name, verbs, |store| {
+            store.forget_field(name);
+            store.schema.change_user_field(name, |field, user| set_type(field, user, user_type))
+        })
     }
 
     /// Makes a user field multiple or single; edits of its values are lost.
     pub fn make_multiple(&self, entity: Entity, name: &str, multiple: bool) -> bool {
-        let mut stores = self.inner.stores_mut();
-        let store = stores.of_mut(entity);
-        store.forget_field(name);
-        store.schema.change_user_field(name, |field, _| field.multiple = multiple)
+        self.inner.change_user_field(entity, name, [FieldVerb::Record(Verb::Update)], |store| {
+            store.forget_field(name);
+            store.schema.change_user_field(name, |field, _| field.multiple = multiple)
+        })
     }
 
     /// Removes a user field with its values; returns whether it existed.
     pub fn remove_user_field(&self, entity: Entity, name: &str) -> bool {
-        let mut stores = self.inner.stores_mut();
-        let store = stores.of_mut(entity);
-        store.forget_field(name);
-        store.schema.remove_user_field(name)
+        self.inner.change_user_field(entity, name, [FieldVerb::Record(Verb::Delete)], |store| {
+            store.forget_field(name);
+            store.schema.remove_user_field(name)
+        })
     }
 
     // Rights.
@@ -269,6 +273,8 @@ impl Portal {
         self.inner.stats.reset();
         self.inner.bucket().empty();
         self.inner.operating().clear();
+        self.inner.hub.office.reset();
+        self.inner.hub.count_oauth(|stats| *stats = OauthStats::default());
     }
 }
 

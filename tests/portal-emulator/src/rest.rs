@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::access::{Caller, Credentials};
+use crate::application;
 use crate::batch;
 use crate::config::Accounting;
 use crate::envelope::{Timing, write_time};
@@ -17,9 +19,14 @@ use crate::stats::count;
 /// What a request consists of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'r> {
-    pub(crate) user_id: &'r str,
-    pub(crate) code: &'r str,
+    pub(crate) credentials: Credentials<'r>,
     pub(crate) method: &'r str,
+    pub(crate) input: Input<'r>,
+}
+
+/// Where the parameters of a request are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Input<'r> {
     pub(crate) query: &'r str,
     pub(crate) is_json: bool,
     pub(crate) body: &'r [u8],
@@ -88,10 +95,27 @@ pub(crate) fn answer(inner: &Inner, request: Request<'_>) -> Answer {
     if let Some(answer) = fault.as_ref().and_then(|fault| instead_of_execution(inner, fault)) {
         return answer;
     }
-    let authorised = inner.access().authorise(&inner.config, request.user_id, request.code);
     let content = fault.as_ref().filter(|fault| fault.is_content());
-    let outcome = authorised.and_then(|()| carry_out(inner, &method, &params(request), content));
+    let params = params(request.input);
+    let authorised = inner.authorise(request.credentials, &params);
+    let outcome = authorised.and_then(|caller| carry_out(inner, caller, &method, &params, content));
     let answer = outcome.unwrap_or_else(|error| refuse(inner, &error));
+    spoil(answer, fault)
+}
+
+/// Answers a request to the authorisation server (REST.md 12).
+pub(crate) fn answer_oauth(inner: &Inner, input: Input<'_>) -> Answer {
+    let fault = inner.faults().for_named("oauth.token");
+    if fault.is_some() {
+        count(&inner.stats.faults, 1);
+    }
+    if let Some(answer) = fault.as_ref().and_then(|fault| instead_of_execution(inner, fault)) {
+        return answer;
+    }
+    let answer = match application::token(inner, &params(input)) {
+        Ok(tokens) => Answer::json(200, tokens.to_string().into_bytes()),
+        Err(refusal) => Answer::json(refusal.status, refusal.json().to_string().into_bytes()),
+    };
     spoil(answer, fault)
 }
 
@@ -102,13 +126,13 @@ fn refuse(inner: &Inner, error: &ApiError) -> Answer {
 }
 
 /// The parameters: the query string first, the body wins.
-fn params(request: Request<'_>) -> Param {
-    let mut params = Param::from_query(request.query);
-    let looks_like_json = request.body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    let body = if request.is_json || looks_like_json {
-        serde_json::from_slice(request.body).unwrap_or_default()
+pub(crate) fn params(input: Input<'_>) -> Param {
+    let mut params = Param::from_query(input.query);
+    let looks_like_json = input.body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    let body = if input.is_json || looks_like_json {
+        serde_json::from_slice(input.body).unwrap_or_default()
     } else {
-        Param::from_query(&String::from_utf8_lossy(request.body))
+        Param::from_query(&String::from_utf8_lossy(input.body))
     };
     params.absorb(body);
     params
@@ -148,17 +172,23 @@ fn spoil(mut answer: Answer, fault: Option<Fault>) -> Answer {
     answer
 }
 
-fn carry_out(inner: &Inner, method: &str, params: &Param, fault: Option<&Fault>) -> Result<Answer, ApiError> {
+fn carry_out(
+    inner: &Inner,
+    caller: Caller,
+    method: &str,
+    params: &Param,
+    fault: Option<&Fault>,
+) -> Result<Answer, ApiError> {
     let start_micros = inner.clock.now_micros();
     let mut out = Json::new(inner.config.php_escapes);
     out.raw("{\"result\":");
     let (extras, reading) = if method == "batch" {
         refuse_blocked_batch(inner, start_micros)?;
-        batch::execute(inner, params, fault, &mut out)?;
+        batch::execute(inner, caller, params, fault, &mut out)?;
         (Extras::default(), batch_reading(inner))
     } else {
         let account = Account::open(inner, method)?;
-        let call = Call { inner, method, params, mischief: mischief(fault) };
+        let call = Call { inner, caller, method, params, mischief: mischief(fault) };
         let extras = execute(call, &mut out)?;
         let reading = account.close(extras.list_counts);
         (extras, reading)

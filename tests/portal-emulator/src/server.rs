@@ -20,10 +20,13 @@ use actix_web::web::{Bytes, BytesMut, Data, PayloadConfig, to};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use socket2::SockRef;
 
+use crate::access::Credentials;
 use crate::admin;
+use crate::application;
+use crate::delivery::Courier;
 use crate::faults::Fault;
 use crate::portal::Portal;
-use crate::rest::{self, Answer, Request};
+use crate::rest::{self, Answer, Input, Request};
 
 /// Largest request body, as PHP portals usually have it.
 const BODY_LIMIT: usize = 64 << 20;
@@ -35,12 +38,15 @@ pub struct RunningPortal {
     port: u16,
     handle: ServerHandle,
     thread: Option<JoinHandle<io::Result<()>>>,
+    courier: Option<Courier>,
 }
 
 impl RunningPortal {
     pub(crate) fn start(portal: Portal, port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port))?;
         let port = listener.local_addr()?.port();
+        portal.inner().listens_on(port);
+        let courier = Some(Courier::start(Arc::clone(portal.inner()))?);
         let (sender, receiver) = mpsc::channel();
         let served = portal.clone();
         let thread = std::thread::Builder::new().name("portal-emulator".to_owned()).spawn(move || {
@@ -51,7 +57,7 @@ impl RunningPortal {
             })
         })?;
         match receiver.recv() {
-            Ok(handle) => Ok(Self { portal, port, handle, thread: Some(thread) }),
+            Ok(handle) => Ok(Self { portal, port, handle, thread: Some(thread), courier }),
             Err(_) => Err(thread.join().ok().and_then(Result::err).unwrap_or_else(|| io::Error::other("no server"))),
         }
     }
@@ -79,6 +85,8 @@ impl RunningPortal {
 
 impl Drop for RunningPortal {
     fn drop(&mut self) {
+        // First, because a handler may need the portal to finish its answer.
+        drop(self.courier.take());
         // The command is sent by the call; the future only waits for the end, which joining does too.
         drop(self.handle.stop(false));
         if let Some(thread) = self.thread.take() {
@@ -89,6 +97,8 @@ impl Drop for RunningPortal {
 
 /// Serves a portal on this thread until the process is told to stop (SIGTERM, SIGINT).
 pub(crate) fn serve_until_signal(portal: &Portal, listener: TcpListener) -> io::Result<()> {
+    portal.inner().listens_on(listener.local_addr()?.port());
+    let _courier = Courier::start(Arc::clone(portal.inner()))?;
     actix_web::rt::System::new().block_on(async { server(portal, listener, false)?.await })
 }
 
@@ -140,23 +150,68 @@ impl Drop for InFlight<'_> {
 }
 
 async fn handle(request: HttpRequest, portal: Data<Portal>, body: Bytes) -> HttpResponse {
-    let path = request.path();
-    if let Some(command) = path.strip_prefix("/__admin/") {
-        let (status, body) = admin::execute(&portal, command, request.query_string(), &body);
-        return HttpResponse::build(status_of(status)).content_type("application/json; charset=utf-8").body(body);
+    let content_type = header(&request, "content-type").unwrap_or("");
+    let input = Input { query: request.query_string(), is_json: content_type.contains("json"), body: &body };
+    match Route::of(&request) {
+        Route::Admin(command) => {
+            let (status, body) = admin::execute(&portal, command, input.query, &body);
+            HttpResponse::build(status_of(status)).content_type("application/json; charset=utf-8").body(body)
+        }
+        Route::Authorize => match application::authorize(portal.inner(), &rest::params(input)) {
+            Ok(location) => HttpResponse::Found().insert_header((LOCATION, location)).finish(),
+            Err(text) => page(StatusCode::BAD_REQUEST, text),
+        },
+        Route::Token => respond(&request, rest::answer_oauth(portal.inner(), input)).await,
+        Route::Rest(credentials, method) => {
+            let _in_flight = InFlight::enter(&portal);
+            let answer = rest::answer(portal.inner(), Request { credentials, method, input });
+            respond(&request, answer).await
+        }
+        Route::Nowhere => page(StatusCode::NOT_FOUND, "404 Not Found"),
     }
-    let mut parts = path.splitn(5, '/');
-    let (Some(""), Some("rest"), Some(user_id), Some(code), Some(method)) =
-        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return HttpResponse::NotFound().content_type("text/html").body("<html><body>404 Not Found</body></html>");
-    };
-    let _in_flight = InFlight::enter(&portal);
-    let content_type = request.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or("");
-    let is_json = content_type.contains("json");
-    let query = request.query_string();
-    let answer = rest::answer(portal.inner(), Request { user_id, code, method, query, is_json, body: &body });
-    respond(&request, answer).await
+}
+
+/// What a request is for.
+enum Route<'r> {
+    Admin(&'r str),
+    /// The page on which a user authorises an application.
+    Authorize,
+    /// The authorisation server.
+    Token,
+    /// A method of the REST API.
+    Rest(Credentials<'r>, &'r str),
+    Nowhere,
+}
+
+impl<'r> Route<'r> {
+    fn of(request: &'r HttpRequest) -> Self {
+        let path = request.path();
+        if let Some(command) = path.strip_prefix("/__admin/") {
+            return Self::Admin(command);
+        }
+        match path.trim_end_matches('/') {
+            "/oauth/authorize" => return Self::Authorize,
+            "/oauth/token" => return Self::Token,
+            _ => {}
+        }
+        let mut parts = path.strip_prefix("/rest/").unwrap_or_default().splitn(3, '/');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(user_id), Some(code), Some(method)) => Self::Rest(Credentials::Webhook { user_id, code }, method),
+            (Some(method), None | Some(""), None) if !method.is_empty() => {
+                let bearer = header(request, "authorization").and_then(|value| value.strip_prefix("Bearer "));
+                Self::Rest(Credentials::Token { bearer }, method)
+            }
+            _ => Self::Nowhere,
+        }
+    }
+}
+
+fn header<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+fn page(status: StatusCode, text: &str) -> HttpResponse {
+    HttpResponse::build(status).content_type("text/html").body(format!("<html><body>{text}</body></html>"))
 }
 
 fn status_of(status: u16) -> StatusCode {

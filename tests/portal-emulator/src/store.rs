@@ -196,6 +196,13 @@ impl Store {
         }
     }
 
+    /// What one field of a record holds; `None` if there is no such record or field.
+    pub(crate) fn value(&self, world: &World, id: i64, name: &str) -> Option<Truth> {
+        let (_, field) = self.schema.named(name)?;
+        let subject = Subject::new(world, self.schema.entity, id);
+        self.exists(id).then(|| value(&subject, field, self.override_of(id)))
+    }
+
     /// The record as a whole; `None` if it does not exist.
     pub(crate) fn truth(&self, world: &World, id: i64) -> Option<TrueRecord> {
         if !self.exists(id) {

@@ -96,7 +96,7 @@ fn change(call: Call<'_>, entity: Entity, verb: &str, out: &mut Json) -> Result<
     };
     match (verb, id) {
         ("delete", Some(id)) => {
-            call.inner.stores_mut().of_mut(entity).delete(id);
+            write::delete(call, entity, id);
             out.boolean(true);
         }
         (_, Some(id)) => {

@@ -32,7 +32,7 @@ pub(super) fn execute(call: Call<'_>, verb: &str, out: &mut Json) -> Result<Extr
         }
         _ => {
             let id = existing(call, entity)?;
-            call.inner.stores_mut().of_mut(entity).delete(id);
+            write::delete(call, entity, id);
             out.raw("[]");
         }
     }

@@ -1,13 +1,19 @@
 //! The methods of the REST API. One more method: a branch in [`execute`], its name in [`names`], a function.
 
+mod application;
 mod classic;
 mod dictionaries;
+mod events;
 mod item;
+mod offline;
 mod rows;
 mod system;
 mod user_fields;
 mod write;
 
+use std::borrow::Cow;
+
+use crate::access::Caller;
 use crate::entity::Entity;
 use crate::error::ApiError;
 use crate::inner::Inner;
@@ -26,10 +32,19 @@ pub(crate) struct Mischief {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'c> {
     pub(crate) inner: &'c Inner,
+    pub(crate) caller: Caller,
     /// The method in lower case, without a suffix.
     pub(crate) method: &'c str,
     pub(crate) params: &'c Param,
     pub(crate) mischief: Mischief,
+}
+
+impl Call<'_> {
+    /// The `auth_connector` of an application's request.
+    fn connector(self) -> Option<String> {
+        let key = self.params.get("auth_connector").and_then(Param::text).filter(|key| !key.is_empty());
+        key.filter(|_| self.caller == Caller::Application).map(Cow::into_owned)
+    }
 }
 
 /// What an answer has besides `result`.
@@ -46,8 +61,7 @@ pub(crate) struct Extras {
 /// Writes the `result` of a call. On an error the output is as it was before.
 pub(crate) fn execute(call: Call<'_>, out: &mut Json) -> Result<Extras, ApiError> {
     let before = out.len();
-    // The lock is released before the call runs, which takes it again.
-    let permitted = call.inner.access().permit(call.method);
+    let permitted = call.inner.permit(call.caller, call.method);
     let done = permitted.and_then(|()| dispatch(call, out));
     if done.is_err() {
         out.truncate(before);
@@ -71,7 +85,31 @@ fn dispatch(call: Call<'_>, out: &mut Json) -> Result<Extras, ApiError> {
             let entity = Entity::by_name(entity).ok_or_else(ApiError::method_not_found)?;
             classic::execute(call, entity, verb, out)
         }
+        (Some("event"), Some("offline"), Some(verb), None, None) if OFFLINE.contains(&call.method) => {
+            only_for_applications(call)?;
+            offline::execute(call, verb, out)
+        }
+        _ if APPLICATION.contains(&call.method) => {
+            only_for_applications(call)?;
+            application::execute(call, out)
+        }
+        _ if EVENTS.contains(&call.method) => {
+            only_for_applications(call)?;
+            events::execute(call, out)
+        }
         _ => system::execute(call, out),
+    }
+}
+
+const APPLICATION: [&str; 2] = ["app.info", "feature.get"];
+const EVENTS: [&str; 5] = ["event.bind", "event.unbind", "event.get", "event.test", "events"];
+const OFFLINE: [&str; 4] = ["event.offline.get", "event.offline.list", "event.offline.clear", "event.offline.error"];
+
+/// An incoming webhook cannot call what concerns the application that calls (REST.md 3.2, `WRONG_AUTH_TYPE`).
+fn only_for_applications(call: Call<'_>) -> Result<(), ApiError> {
+    match call.caller {
+        Caller::Application => Ok(()),
+        Caller::Webhook => Err(ApiError::wrong_auth_type()),
     }
 }
 
@@ -85,11 +123,6 @@ pub(crate) fn names() -> Vec<String> {
         "server.time",
         "profile",
         "user.admin",
-        "app.info",
-        "event.bind",
-        "event.get",
-        "event.unbind",
-        "events",
         "crm.item.list",
         "crm.item.get",
         "crm.item.fields",
@@ -102,6 +135,7 @@ pub(crate) fn names() -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
+    names.extend(APPLICATION.iter().chain(&EVENTS).chain(&OFFLINE).map(|name| (*name).to_owned()));
     for entity in Entity::ALL {
         for verb in ["list", "get", "fields", "add", "update", "delete", "userfield.list", "userfield.get"] {
             names.push(format!("crm.{}.{verb}", entity.name()));

@@ -10,7 +10,7 @@ pub(super) fn execute(call: Call<'_>, out: &mut Json) -> Result<Extras, ApiError
     match call.method {
         "profile" => profile(call, out),
         "user.admin" => out.boolean(call.inner.access().admin),
-        "scope" => strings(out, call.inner.access().scopes.iter().map(String::as_str)),
+        "scope" => strings(out, call.inner.scopes(call.caller).iter().map(String::as_str)),
         "methods" => strings(out, names().iter().map(String::as_str)),
         "method.get" => return method(call, out),
         "server.time" => {
@@ -18,16 +18,12 @@ pub(super) fn execute(call: Call<'_>, out: &mut Json) -> Result<Extras, ApiError
             write_stamp(out.buffer(), call.inner.clock.now_seconds(), call.inner.config.offset_minutes);
             out.raw("\"");
         }
-        // Only an application may call these; a webhook is refused.
-        "app.info" | "event.bind" | "event.get" | "event.unbind" | "events" => {
-            return Err(ApiError::wrong_auth_type());
-        }
         _ => return Err(ApiError::method_not_found()),
     }
     Ok(Extras::default())
 }
 
-fn strings<'s>(out: &mut Json, texts: impl Iterator<Item = &'s str>) {
+pub(super) fn strings<'s>(out: &mut Json, texts: impl Iterator<Item = &'s str>) {
     out.open_array();
     for text in texts {
         out.comma();
@@ -63,7 +59,7 @@ fn method(call: Call<'_>, out: &mut Json) -> Result<Extras, ApiError> {
     let name = name.ok_or_else(|| ApiError::new(400, "100", "Could not find value for parameter {name}"))?;
     let name = name.to_ascii_lowercase();
     let existing = names().contains(&name);
-    let available = existing && call.inner.access().permit(&name).is_ok();
+    let available = existing && call.inner.permit(call.caller, &name).is_ok();
     out.open_object();
     out.member_boolean("isExisting", existing);
     out.member_boolean("isAvailable", available);

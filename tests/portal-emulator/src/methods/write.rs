@@ -1,6 +1,7 @@
 //! Adding and changing records through the API.
 
 use super::Call;
+use crate::changes::{Addition, Origin};
 use crate::coerce;
 use crate::entity::{Dialect, Entity};
 use crate::error::ApiError;
@@ -10,22 +11,31 @@ use crate::truth::Truth;
 
 /// Adds a record with `fields`; everything else is as a portal fills it in.
 pub(super) fn add(call: Call<'_>, entity: Entity, dialect: Dialect) -> Result<i64, ApiError> {
-    let now = call.inner.clock.now_seconds();
+    let (now, connector) = (call.inner.clock.now_seconds(), call.connector());
     let mut stores = call.inner.stores_mut();
-    let store = stores.of_mut(entity);
-    let changes = changes(call, &store.schema, dialect)?;
-    Ok(store.add(changes, now, now, true))
+    let fields = changes(call, &stores.of(entity).schema, dialect)?;
+    Ok(call.inner.add_record(
+        &mut stores,
+        Origin { connector: connector.as_deref() },
+        entity,
+        Addition { fields, created: now, modified: now, blank: true },
+    ))
 }
 
 /// Changes the fields named in `fields`.
 pub(super) fn update(call: Call<'_>, entity: Entity, id: i64, dialect: Dialect) -> Result<(), ApiError> {
-    let now = call.inner.clock.now_seconds();
+    let (now, connector) = (call.inner.clock.now_seconds(), call.connector());
     let mut stores = call.inner.stores_mut();
-    let store = stores.of_mut(entity);
-    let mut changes = changes(call, &store.schema, dialect)?;
+    let mut changes = changes(call, &stores.of(entity).schema, dialect)?;
     changes.push(("MODIFY_BY_ID".to_owned(), Truth::Reference(call.inner.config.user_id)));
-    store.edit(id, changes, now);
+    call.inner.edit_record(&mut stores, Origin { connector: connector.as_deref() }, entity, id, changes, now);
     Ok(())
+}
+
+/// Deletes a record.
+pub(super) fn delete(call: Call<'_>, entity: Entity, id: i64) {
+    let connector = call.connector();
+    call.inner.delete_record(&mut call.inner.stores_mut(), Origin { connector: connector.as_deref() }, entity, id);
 }
 
 fn changes(call: Call<'_>, schema: &Schema, dialect: Dialect) -> Result<Vec<(String, Truth)>, ApiError> {

@@ -169,6 +169,12 @@ impl Schema {
         self.fields.iter().filter_map(|field| Some((field, field.user.as_ref()?)))
     }
 
+    /// The id of a user field.
+    pub(crate) fn user_field_id(&self, name: &str) -> Option<i64> {
+        let (_, field) = self.named(name)?;
+        field.user.as_ref().map(|user| user.id)
+    }
+
     /// Adds a user field and returns its name; `None` if the name is taken.
     pub(crate) fn add_user_field(&mut self, spec: &UserFieldSpec) -> Option<String> {
         let id = self.next_user_field_id;

@@ -4,11 +4,17 @@
 
 mod access;
 mod admin;
+mod application;
 mod batches;
 mod changes;
 mod client;
+mod deliveries;
 mod faults;
+mod handler;
+mod handlers;
 mod limits;
 mod lists;
+mod offline;
 mod shapes;
 mod values;
+mod webhooks;

@@ -1,5 +1,7 @@
 //! `/__admin/`: the handle for scripts and other processes. See the crate root for the list of commands.
 
+mod realtime;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -117,7 +119,11 @@ struct RateBody {
 
 fn run(portal: &Portal, command: &str, query: &str, body: &[u8]) -> Result<Value, String> {
     match command {
-        "stats" => Ok(json!({ "rest": show(portal.stats())? })),
+        "stats" => Ok(json!({
+            "rest": show(portal.stats())?,
+            "deliveries": show(portal.deliveries())?,
+            "oauth": show(portal.oauth_stats())?,
+        })),
         "reset" => {
             portal.reset_stats();
             Ok(json!({ "ok": true }))
@@ -145,7 +151,10 @@ fn run(portal: &Portal, command: &str, query: &str, body: &[u8]) -> Result<Value
             portal.set_rate(limit.map(|limit| RateLimit { per_second: limit.per_second, burst: limit.burst }));
             Ok(json!({ "ok": true }))
         }
-        _ => record(portal, command, &read(body)?),
+        _ => match realtime::run(portal, command, body) {
+            Some(answer) => answer,
+            None => record(portal, command, &read(body)?),
+        },
     }
 }
 
