@@ -16,6 +16,7 @@
 mod config;
 mod connection;
 mod error;
+mod inbox;
 mod leases;
 mod migrate;
 mod order;
