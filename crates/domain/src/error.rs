@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::application::TokenError;
 use crate::entity::EntityType;
 use crate::mapping::ColumnName;
 use crate::progress::PageFault;
@@ -140,6 +141,9 @@ pub enum SourceError {
     /// The number that orders reads could not be drawn, so the request was not sent.
     #[error("could not draw a read token")]
     ReadOrder(#[source] StoreError),
+    /// The application has no token, so the request was not sent or not accepted.
+    #[error("the application has no right to call the portal")]
+    Token(#[source] TokenError),
 }
 
 fn until(resets_at: Option<DateTime<Utc>>) -> String {
@@ -162,6 +166,7 @@ impl SourceError {
             | SourceError::Moved { .. } => Remedy::Operator,
             SourceError::Unsupported { .. } | SourceError::Rejected { .. } => Remedy::GiveUp,
             SourceError::ReadOrder(error) => error.remedy(),
+            SourceError::Token(error) => error.remedy(),
         }
     }
 
@@ -195,6 +200,7 @@ impl SourceError {
             }
             SourceError::Rejected { .. } => "see the portal's own words above",
             SourceError::ReadOrder(error) => error.advice(),
+            SourceError::Token(error) => error.advice(),
         }
     }
 }

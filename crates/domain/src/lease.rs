@@ -14,6 +14,10 @@ pub enum Scope {
     Hints(EntityType),
     /// Deciding which syncs are due.
     Scheduler,
+    /// Renewing the application's tokens.
+    Tokens,
+    /// Looking after the application's handlers and emptying its offline queue.
+    Application,
 }
 
 impl Scope {
@@ -37,6 +41,8 @@ impl std::fmt::Display for Scope {
             Scope::Sync(entity) => write!(f, "sync:{entity}"),
             Scope::Hints(entity) => write!(f, "hints:{entity}"),
             Scope::Scheduler => f.write_str("scheduler"),
+            Scope::Tokens => f.write_str("tokens"),
+            Scope::Application => f.write_str("application"),
         }
     }
 }

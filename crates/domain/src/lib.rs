@@ -5,6 +5,7 @@
 //! - [`mapping`]: field → column, value → cell, wanted table against existing table.
 //! - [`progress`], [`run`], [`lease`], [`settings`]: where a sync stands and who may move it.
 //! - [`event`], [`inbox`]: what events mean, and what becomes of the hints that they leave.
+//! - [`application`], [`secret`]: the service as an application of the portal, with tokens of its own.
 //! - [`portal`]: who the portal is and how it understands what it is asked.
 //! - [`schedule`]: when the next sync of each entity is due.
 //! - [`reconcile`]: what may be concluded from records that a listing did not show.
@@ -17,6 +18,7 @@
 //! conversion in [`mapping::value`]; the compiler finds the rest.
 
 pub mod access;
+pub mod application;
 pub mod entity;
 pub mod error;
 pub mod event;
@@ -31,4 +33,5 @@ pub mod reconcile;
 pub mod record;
 pub mod run;
 pub mod schedule;
+pub mod secret;
 pub mod settings;
