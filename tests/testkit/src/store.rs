@@ -2,6 +2,7 @@
 
 mod board;
 mod deletions;
+mod inbox;
 mod leases;
 mod portal;
 mod records;
@@ -11,6 +12,7 @@ mod status;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 
+use self::inbox::FakeInbox;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::StoreError;
 use b24sync_domain::field::FieldName;
@@ -89,6 +91,7 @@ struct State {
     drifts: HashMap<EntityType, Drift>,
     pending: BTreeMap<(EntityType, FieldName), PendingChange>,
     settings: HashMap<EntityType, EntitySettings>,
+    inbox: FakeInbox,
     audit: Vec<(&'static str, Option<EntityType>, String)>,
     portal: Option<String>,
     profile: Option<PortalProfile>,
