@@ -1,6 +1,6 @@
 //! What holds for the notification parser whatever it is given. Panics where it does not.
 //!
-//! Included by the tests of `adapter-http`.
+//! Included by the fuzz target and by the tests of `adapter-http`, which replay the corpus.
 
 use super::notification::form::{BODY_BYTES, Form, KEY_BYTES, NESTING, PAIRS};
 use super::notification::{EVENT_BYTES, LAST_SECOND, Notification, NotificationError, TEXT_BYTES, check_content_type};
@@ -52,6 +52,10 @@ pub(crate) fn render<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) ->
 fn of_a_form(body: &[u8], form: &Form<'_>) {
     assert!(body.len() <= BODY_BYTES);
     assert!(form.pairs().count() <= PAIRS);
+    for (at, _) in body.iter().enumerate().filter(|(_, byte)| **byte == b'%') {
+        let digits = body.get(at + 1..at + 3).unwrap();
+        assert!(digits.iter().all(u8::is_ascii_hexdigit), "every `%` has its digits");
+    }
     let mut bytes = 0;
     for (key, value) in form.pairs() {
         assert!((1..=KEY_BYTES).contains(&key.len()));

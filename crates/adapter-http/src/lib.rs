@@ -4,7 +4,7 @@
 //! - `handlers`: parse, call a port, render.
 //! - `gate`: what stands before every handler: limits, token, role, deadline.
 //! - `problem`: how errors are answered.
-//! - [`notification`]: what the portal's event notifications say; strict and bounded.
+//! - [`notification`]: what the portal's event notifications say; strict and bounded, and fuzzed.
 //! - [`server`]: builds the actix server and leaves running it to the binary.
 //! - [`mod@openapi`]: the description of all this, made from the code.
 //!

@@ -1,4 +1,4 @@
-//! Holds the parser to its laws without a fuzzer.
+//! Replays what the fuzz target has found, without the fuzzer.
 
 use std::fs;
 use std::path::Path;
@@ -14,6 +14,13 @@ fn files(directory: &str) -> Vec<Vec<u8>> {
         fs::read_dir(directory).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
     assert!(!files.is_empty());
     files
+}
+
+#[test]
+fn the_laws_hold_for_the_corpus() {
+    for body in files("../../fuzz/corpus/notification") {
+        laws::hold(&body);
+    }
 }
 
 #[test]

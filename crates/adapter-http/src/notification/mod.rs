@@ -8,7 +8,7 @@
 //! Keys are matched exactly, their case included; keys that are not listed here are ignored. A key that is listed, and
 //! any key in `auth`, may be given once. An empty value counts as none.
 //!
-//! Source: Bitrix24 REST, events; real bodies are in `tests/fixtures/events`.
+//! Source: Bitrix24 REST, events; real bodies are in `tests/fixtures/events`. Its fuzz target is in `fuzz`.
 
 mod error;
 pub mod form;
