@@ -20,6 +20,7 @@ mod overtaken;
 mod owners;
 mod pooler;
 mod readout;
+mod running;
 mod serve;
 mod service;
 mod stage;
