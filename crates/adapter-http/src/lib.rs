@@ -14,6 +14,7 @@
 mod auth;
 mod body;
 mod client;
+mod connections;
 mod drain;
 mod gate;
 mod handlers;
