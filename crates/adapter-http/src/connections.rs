@@ -90,6 +90,11 @@ impl Connections {
         overdue.filter_map(|quiet| open.by_number.get(&quiet.number)).for_each(Connection::end);
     }
 
+    /// Whether there are connections whose first request has not been answered.
+    pub(crate) fn some_have_not_asked(&self) -> bool {
+        self.lock().by_number.values().any(|connection| !connection.quiet.has_asked)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,6 +16,7 @@ use b24sync_domain::ports::{
 use socket2::SockRef;
 
 use crate::connections::Connections;
+use crate::door::Door;
 use crate::drain::{Drain, DrainSwitch, Draining};
 use crate::gate::Gate;
 use crate::handlers::docs::Description;
@@ -139,16 +140,17 @@ pub fn build(ports: ApiPorts, settings: ApiSettings, listener: TcpListener) -> i
     let (api, switch) = Api::new(ports, settings);
     let settings = api.settings.clone();
     let connections = Connections::new(settings.room(), settings.patience());
-    let watched = connections.clone();
+    let (watched, accepting) = (connections.clone(), connections.clone());
     // What was bound by the standard library has room for 128, and a client that finds no room waits for a second.
     SockRef::from(&listener).listen(BACKLOG)?;
+    let door = Door::of(&listener)?;
     let factory = move || {
         // On each thread, because there is no other place for it: looking twice as often does no harm.
         actix_web::rt::spawn(watched.clone().watch());
         app(&api)
     };
     let server = HttpServer::new(factory)
-        .on_connect(move |stream, extensions| connections.accepted(stream, extensions))
+        .on_connect(move |stream, extensions| accepting.accepted(stream, extensions))
         .workers(workers)
         .max_connections(settings.max_connections.div_ceil(workers))
         .client_request_timeout(settings.head_timeout)
@@ -158,6 +160,6 @@ pub fn build(ports: ApiPorts, settings: ApiSettings, listener: TcpListener) -> i
         .disable_signals()
         .listen(listener)?
         .run();
-    let drain = Drain::new(switch, server.handle(), settings.drain_notice);
+    let drain = Drain::new(switch, server.handle(), settings.drain_notice, door, connections);
     Ok((server, drain))
 }
