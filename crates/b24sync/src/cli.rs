@@ -425,6 +425,10 @@ pub struct ServiceConfigArgs {
     /// Proxies whose X-Forwarded-For is believed: addresses or networks, comma-separated.
     #[arg(long, env = "API_TRUSTED_PROXIES", help_heading = "Service")]
     pub api_trusted_proxies: Option<String>,
+    /// Seconds for which /health/ready says no before the service stops to accept connections, so that balancers see it
+    /// [default: 0].
+    #[arg(long, env = "SHUTDOWN_NOTICE_SECONDS", help_heading = "Service")]
+    pub shutdown_notice_seconds: Option<String>,
 }
 
 /// Arguments of `serve`.

@@ -248,6 +248,13 @@ fn api(args: &ServiceConfigArgs, problems: &mut Problems) -> ApiSettings {
             }
         }
     }
+    settings.drain_notice = Duration::from_secs(problems.parsed(
+        "SHUTDOWN_NOTICE_SECONDS",
+        args.shutdown_notice_seconds.as_deref(),
+        0,
+        "a number from 0 to 60; example: SHUTDOWN_NOTICE_SECONDS=5",
+        |text| text.parse().ok().filter(|seconds| (0..=60).contains(seconds)),
+    ));
     for problem in settings.problems() {
         problems.add(format!("API_ALLOWED_ORIGINS: {problem}"));
     }
