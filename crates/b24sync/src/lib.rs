@@ -4,12 +4,14 @@
 //! - [`settings`]: flags and environment → checked settings, all problems at once.
 //! - [`wiring`]: settings → adapters → services; the only module that names adapter types.
 //! - [`commands`]: one file a command, ten to forty lines each.
+//! - [`descriptors`]: how many connections the system lets the service have.
 //! - [`failure`]: what went wrong, what to do, and the exit code.
 //!
 //! To add a command: a variant in [`cli`], a file in [`commands`], a line in `run`.
 
 pub mod cli;
 pub mod commands;
+pub mod descriptors;
 pub mod failure;
 pub mod instance;
 pub mod lifecycle;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cli::{Role, ServeArgs};
+use crate::descriptors;
 use crate::failure::Failure;
 use crate::lifecycle;
 use crate::output::Output;
@@ -63,7 +64,9 @@ pub async fn run(args: ServeArgs, output: Output) -> Result<ExitCode, Failure> {
         Some(ports) => Arc::new(MappingService::new(ports, settings.timestamps)),
         None => Arc::new(NoPortal),
     };
-    let interface = Interface { mapping, authenticator, reconcile: service.reconcile, settings: service.api };
+    let max_connections = descriptors::connections(service.api.max_connections, output);
+    let settings = ApiSettings { max_connections, ..service.api };
+    let interface = Interface { mapping, authenticator, reconcile: service.reconcile, settings };
     let result = serve(&database, interface, listener, &stop, output).await;
     // A server that broke takes the rest along.
     stop.cancel();
