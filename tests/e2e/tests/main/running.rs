@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use b24sync_portal_emulator::{Counts, PortalConfig};
@@ -24,8 +24,13 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn start(stage: &Stage) -> Service {
+        Service::start_with(stage, &[])
+    }
+
+    /// One with these further settings.
+    pub(crate) fn start_with(stage: &Stage, settings: &[(&str, &str)]) -> Service {
         let mut command = stage.command(&["serve", "--host", "127.0.0.1", "--port", "0"]);
-        command.env("SUPABASE_URL", PROJECT).env("SUPABASE_JWT_SECRET", SECRET);
+        command.env("SUPABASE_URL", PROJECT).env("SUPABASE_JWT_SECRET", SECRET).envs(settings.iter().copied());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let line = lines.find(|line| line.contains("listening on http://")).expect("it says where it listens");
@@ -58,6 +63,31 @@ impl Service {
         assert_eq!(status, 200, "{path}: {body}");
         body
     }
+
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// The exit code, once it has ended.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        let mut code = None;
+        until("the end of the service", || {
+            self.child.try_wait().unwrap().is_some_and(|status| {
+                code = status.code();
+                true
+            })
+        });
+        code
+    }
+
+    /// Memory that it occupies, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
 }
 
 impl Drop for Service {
@@ -80,10 +110,15 @@ pub(crate) async fn unscheduled(deals: u64) -> Stage {
 
 /// A token of a user with this role.
 pub(crate) fn token(role: Option<&str>) -> String {
+    token_of(SUBJECT, role)
+}
+
+/// A token of this user: requests are limited user by user.
+pub(crate) fn token_of(subject: &str, role: Option<&str>) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let claims = json!({
         "iss": format!("{PROJECT}/auth/v1"), "aud": "authenticated", "role": "authenticated",
-        "sub": SUBJECT, "iat": now, "exp": now + 600, "is_anonymous": false,
+        "sub": subject, "iat": now, "exp": now + 600, "is_anonymous": false,
         "app_metadata": { "b24sync_role": role },
     });
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
@@ -97,4 +132,10 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "{what} did not happen");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Prints a figure that was measured; test runners show it on failure, or when asked.
+#[expect(clippy::print_stdout, reason = "figures of a test are read by people")]
+pub(crate) fn figure(text: &str) {
+    println!("{text}");
 }
