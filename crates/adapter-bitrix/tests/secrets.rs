@@ -98,7 +98,7 @@ async fn the_code_is_in_no_error_no_debug_and_no_log() {
     let error = Rig::with(&config).source.profile().await.unwrap_err();
     said.push(format!("{error:?} {}", Chain(&error)));
     assert!(said.last().unwrap().contains("refused"), "{said:?}");
-    said.push(format!("{config:?} {:#?} {:?}", config.webhook, LocalPacer::new(2.0, 50)));
+    said.push(format!("{config:?} {:#?} {:?}", config.access, LocalPacer::new(2.0, 50)));
     let text = log.text();
     assert!(text.contains("portal.call") && text.contains("TRACE"), "the log is not empty");
     assert_eq!(text.lines().find(|line| line.contains(CANARY)), None);
