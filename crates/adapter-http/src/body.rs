@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, dev, web};
@@ -26,7 +27,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
             encoding?;
             let settings = settings.ok_or_else(Problem::internal)?;
             let payload = payload.await.map_err(|_unreadable: actix_web::Error| broken())?;
-            let bytes = read(payload, &settings).await?;
+            let bytes = read(payload, settings.body_limit, settings.body_timeout).await?;
             if bytes.is_empty() {
                 return parse(b"{}").map(Body);
             }
@@ -38,9 +39,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     }
 }
 
-async fn read(payload: web::Payload, settings: &ApiSettings) -> Result<web::Bytes, Problem> {
-    let limit = settings.body_limit;
-    match tokio::time::timeout(settings.body_timeout, payload.to_bytes_limited(limit)).await {
+/// A body of `limit` bytes at most that arrives within `timeout`.
+pub(crate) async fn read(payload: web::Payload, limit: usize, timeout: Duration) -> Result<web::Bytes, Problem> {
+    match tokio::time::timeout(timeout, payload.to_bytes_limited(limit)).await {
         Ok(Ok(Ok(bytes))) => Ok(bytes),
         Ok(Ok(Err(_))) => Err(broken()),
         Ok(Err(_)) => Err(Problem::new(Kind::TooLarge, format!("the body must have at most {limit} bytes"))),
@@ -61,7 +62,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         .map_err(|error| Problem::new(Kind::Invalid, format!("the body is not acceptable: {error}")))
 }
 
-fn check_encoding(request: &HttpRequest) -> Result<(), Problem> {
+/// Nothing is decompressed.
+pub(crate) fn check_encoding(request: &HttpRequest) -> Result<(), Problem> {
     match request.headers().get(header::CONTENT_ENCODING) {
         Some(encoding) if encoding != "identity" => {
             Err(Problem::new(Kind::UnsupportedMedia, "the body must not be compressed"))

@@ -4,6 +4,7 @@
 //! - `handlers`: parse, call a port, render.
 //! - `gate`: what stands before every handler: limits, token, role, deadline.
 //! - `problem`: how errors are answered.
+//! - [`notification`]: what the portal's event notifications say; strict and bounded, and fuzzed.
 //! - [`server`]: builds the actix server and leaves running it to the binary.
 //! - [`mod@openapi`]: the description of all this, made from the code.
 //!
@@ -19,6 +20,7 @@ mod gate;
 mod handlers;
 mod headers;
 mod limits;
+pub mod notification;
 mod observe;
 pub mod openapi;
 mod params;

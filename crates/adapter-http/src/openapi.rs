@@ -9,7 +9,9 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Header, OpenApi, PathItem, Ref, RefOr, ResponseBuilder, SecurityRequirement};
 
 use crate::auth;
-use crate::handlers::{config, events, health, history, metrics, scheduler, status, sync, validate};
+use crate::handlers::{
+    config, events, health, history, inbox, metrics, registration, scheduler, status, sync, validate, webhook,
+};
 use crate::problem::{Kind, MEDIA_TYPE, Problem, ProblemBody};
 use crate::routes::{Access, Endpoint, endpoints};
 
@@ -32,11 +34,13 @@ const METRICS: &str = "metrics";
     paths(
         sync::start, sync::cancel, sync::running, status::status, config::read, config::change, validate::validate,
         history::history, status::stats, scheduler::scheduler, health::details, events::events, health::health,
-        health::live, health::ready, metrics::metrics
+        health::live, health::ready, metrics::metrics, webhook::receive, registration::register,
+        registration::unregister, registration::registered, inbox::list, inbox::retry, inbox::discard
     ),
     components(schemas(ProblemBody)),
     tags(
         (name = "sync", description = "Syncs and their settings"),
+        (name = "webhooks", description = "Events of the portal"),
         (name = "status", description = "What was done and how things stand"),
         (name = "health", description = "Probes, without a token")
     )
@@ -65,11 +69,12 @@ pub fn openapi() -> String {
 }
 
 fn operation<'a>(document: &'a mut OpenApi, endpoint: &Endpoint) -> Option<&'a mut Operation> {
-    let PathItem { get, put, post, .. } = document.paths.paths.get_mut(endpoint.path)?;
+    let PathItem { get, put, post, delete, .. } = document.paths.paths.get_mut(endpoint.path)?;
     match endpoint.method.as_str() {
         "GET" => get.as_mut(),
         "PUT" => put.as_mut(),
         "POST" => post.as_mut(),
+        "DELETE" => delete.as_mut(),
         _ => None,
     }
 }
@@ -104,7 +109,16 @@ fn complete(operation: &mut Operation, endpoint: &Endpoint) {
             "unknown entity `deel`; known entities are `company`, `contact`, `lead`, `deal`",
         ));
     }
-    if operation.request_body.is_some() {
+    if endpoint.access == Access::Portal {
+        errors.extend([
+            Problem::new(Kind::Invalid, "`data[FIELDS][ID]` is missing"),
+            Problem::new(Kind::Forbidden, "the application token or the portal is not one that this service knows"),
+            Problem::new(Kind::BodyTimeout, "the body took too long to arrive"),
+            Problem::new(Kind::TooLarge, "the body must have at most 65536 bytes"),
+            Problem::new(Kind::UnsupportedMedia, "the body must not be compressed"),
+            Problem::new(Kind::Unavailable, "the event could not be kept; a sync will make up for it"),
+        ]);
+    } else if operation.request_body.is_some() {
         errors.extend([
             Problem::new(Kind::Invalid, "the body is not acceptable: unknown field `x` at line 1 column 5"),
             Problem::new(Kind::BodyTimeout, "the body took too long to arrive"),
@@ -117,7 +131,23 @@ fn complete(operation: &mut Operation, endpoint: &Endpoint) {
             Kind::Unprocessable,
             "sync_interval_minutes is 2, but must be from 5 to 1440",
         )),
-        ("GET", "/api/v1/status/history") => errors.push(Problem::new(
+        (_, "/api/v1/webhooks/register" | "/api/v1/webhooks/unregister" | "/api/v1/webhooks/registered") => {
+            errors.push(Problem::new(
+                Kind::Conflict,
+                "with an incoming webhook the portal's events are subscribed to by hand: open Developer resources → Other → Outgoing webhook …",
+            ));
+            if endpoint.method != "GET" {
+                errors.push(Problem::new(Kind::Invalid, "the handler's address must be https"));
+            }
+        }
+        ("POST", "/api/v1/inbox/retry" | "/api/v1/inbox/discard") => {
+            errors.push(Problem::new(Kind::Unprocessable, "entity_id needs entity_type"));
+            errors.push(Problem::new(
+                Kind::UnknownEntity,
+                "unknown entity `deel`; known entities are `company`, `contact`, `lead`, `deal`",
+            ));
+        }
+        ("GET", "/api/v1/status/history" | "/api/v1/inbox") => errors.push(Problem::new(
             Kind::Invalid,
             "the parameter per_page is not acceptable: it must be from 1 to 100",
         )),

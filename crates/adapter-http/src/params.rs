@@ -1,5 +1,6 @@
 //! Parameters in paths and query strings.
 
+use std::fmt::Display;
 use std::future::{Ready, ready};
 
 use actix_web::{FromRequest, HttpRequest, dev, web};
@@ -34,4 +35,17 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
             Err(error) => Err(Problem::new(Kind::Invalid, format!("the query is not acceptable: {error}"))),
         })
     }
+}
+
+/// A number from 1 to `max`.
+pub(crate) fn within(name: &str, value: Option<u32>, default: u32, max: u32) -> Result<u32, Problem> {
+    match value.unwrap_or(default) {
+        value if (1..=max).contains(&value) => Ok(value),
+        _ => Err(wrong(name, format!("it must be from 1 to {max}"))),
+    }
+}
+
+/// The parameter cannot be used.
+pub(crate) fn wrong(name: &str, why: impl Display) -> Problem {
+    Problem::new(Kind::Invalid, format!("the parameter {name} is not acceptable: {why}"))
 }

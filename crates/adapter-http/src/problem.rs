@@ -8,6 +8,7 @@ use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use b24sync_domain::application::ApplicationError;
 use b24sync_domain::entity::UnknownEntity;
 use b24sync_domain::error::{Chain, ErrorKind, Remedy, StoreError, SyncError};
 use serde::Serialize;
@@ -133,6 +134,16 @@ impl Problem {
         Problem { kind, detail: shortened(&detail.to_string()), retry_after: None, allow: None }
     }
 
+    /// An error with an explanation of ours, as long as it is.
+    pub(crate) fn explained(kind: Kind, detail: String) -> Problem {
+        Problem { kind, detail, retry_after: None, allow: None }
+    }
+
+    /// The word of its type.
+    pub(crate) fn word(&self) -> &'static str {
+        self.kind.parts().1
+    }
+
     /// The one answer to whoever is not known, whatever the reason.
     pub(crate) fn unauthorized() -> Problem {
         Problem::new(Kind::Unauthorized, "a valid bearer token is needed")
@@ -238,6 +249,26 @@ impl From<StoreError> for Problem {
         match error.remedy() {
             Remedy::Retry { after } => unavailable("the database does not answer", after),
             Remedy::Operator | Remedy::GiveUp => Problem::internal(),
+        }
+    }
+}
+
+impl From<ApplicationError> for Problem {
+    fn from(error: ApplicationError) -> Problem {
+        match error {
+            ApplicationError::ByHand { instructions } => return Problem::explained(Kind::Conflict, instructions),
+            // What an installation lacks is nobody's business who only says that there is one.
+            ApplicationError::NotOurs { .. } => return Problem::new(Kind::Forbidden, error),
+            ApplicationError::Store(error) => return Problem::from(error),
+            _ => {}
+        }
+        tracing::warn!(error = %Chain(&error), advice = error.advice(), "a request about the application failed");
+        match error.kind() {
+            ErrorKind::Invalid => Problem::new(Kind::Invalid, error),
+            ErrorKind::NotFound => Problem::new(Kind::NotFound, error),
+            ErrorKind::Conflict => Problem::new(Kind::Conflict, format!("{error}: {}", error.advice())),
+            ErrorKind::Unavailable => unavailable(&error.to_string(), None),
+            ErrorKind::Internal => Problem::internal(),
         }
     }
 }

@@ -10,7 +10,9 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 use b24sync_domain::access::Role;
 
-use crate::handlers::{config, docs, events, health, history, metrics, scheduler, status, sync, validate};
+use crate::handlers::{
+    config, docs, events, health, history, inbox, metrics, registration, scheduler, status, sync, validate, webhook,
+};
 use crate::problem::{Kind, Problem};
 use crate::server::Api;
 
@@ -23,6 +25,8 @@ pub enum Access {
     Role(Role),
     /// Whoever has the token for metrics; nobody where there is none.
     MetricsToken,
+    /// The portal, by a token in the body, which the handler compares.
+    Portal,
 }
 
 /// A path and a method.
@@ -80,7 +84,7 @@ const VIEWER: Access = Access::Role(Role::Viewer);
 const OPERATOR: Access = Access::Role(Role::Operator);
 const ADMIN: Access = Access::Role(Role::Admin);
 
-static TABLE: [Endpoint; 19] = [
+static TABLE: [Endpoint; 26] = [
     Endpoint::new(Method::POST, "/api/v1/sync/start/{entity}", OPERATOR, || web::to(sync::start)),
     Endpoint::new(Method::POST, "/api/v1/sync/cancel/{entity}", OPERATOR, || web::to(sync::cancel)),
     Endpoint::new(Method::GET, "/api/v1/sync/running", VIEWER, || web::to(sync::running)),
@@ -92,6 +96,13 @@ static TABLE: [Endpoint; 19] = [
     Endpoint::new(Method::GET, "/api/v1/status/stats", VIEWER, || web::to(status::stats)),
     Endpoint::new(Method::GET, "/api/v1/status/scheduler", VIEWER, || web::to(scheduler::scheduler)),
     Endpoint::new(Method::GET, "/api/v1/status/health", VIEWER, || web::to(health::details)),
+    Endpoint::new(Method::POST, "/api/v1/webhooks/bitrix", Access::Portal, || web::to(webhook::receive)),
+    Endpoint::new(Method::POST, "/api/v1/webhooks/register", ADMIN, || web::to(registration::register)),
+    Endpoint::new(Method::DELETE, "/api/v1/webhooks/unregister", ADMIN, || web::to(registration::unregister)),
+    Endpoint::new(Method::GET, "/api/v1/webhooks/registered", VIEWER, || web::to(registration::registered)),
+    Endpoint::new(Method::GET, "/api/v1/inbox", VIEWER, || web::to(inbox::list)),
+    Endpoint::new(Method::POST, "/api/v1/inbox/retry", OPERATOR, || web::to(inbox::retry)),
+    Endpoint::new(Method::POST, "/api/v1/inbox/discard", ADMIN, || web::to(inbox::discard)),
     Endpoint::new(Method::GET, "/api/v1/events", VIEWER, || web::to(events::events)).streaming(),
     Endpoint::new(Method::GET, "/api/v1/openapi.json", PUBLIC, || web::to(docs::openapi)).not_described(),
     Endpoint::new(Method::GET, "/docs", PUBLIC, || web::to(docs::redirect)).not_described(),

@@ -10,8 +10,8 @@ use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Compress, Next, from_fn};
 use actix_web::{App, Error, HttpServer, web};
 use b24sync_domain::ports::{
-    Authenticator, Happenings, HealthQuery, HistoryQuery, MappingQuery, MetricsQuery, SchedulerQuery, SettingsControl,
-    StatusQuery, SyncControl,
+    ApplicationControl, Authenticator, EventIntake, Happenings, HealthQuery, HistoryQuery, InboxControl, MappingQuery,
+    MetricsQuery, SchedulerQuery, SettingsControl, StatusQuery, SyncControl, WebhookRegistration,
 };
 
 use crate::drain::{Drain, DrainSwitch, Draining};
@@ -49,6 +49,14 @@ pub struct ApiPorts {
     pub happenings: Arc<dyn Happenings>,
     /// Health.
     pub health: Arc<dyn HealthQuery>,
+    /// Events of the portal.
+    pub intake: Arc<dyn EventIntake>,
+    /// Events that wait.
+    pub inbox: Arc<dyn InboxControl>,
+    /// The service as an application of the portal.
+    pub application: Arc<dyn ApplicationControl>,
+    /// The portal's handlers.
+    pub registration: Arc<dyn WebhookRegistration>,
     /// Figures.
     pub metrics: Arc<dyn MetricsQuery>,
     /// Who calls.
@@ -72,7 +80,7 @@ impl Api {
         let (switch, draining) = Draining::channel();
         let gate = Gate {
             authenticator: Arc::clone(&ports.authenticator),
-            limits: Limits::new(&settings),
+            limits: Arc::new(Limits::new(&settings)),
             settings: settings.clone(),
         };
         let api = Api {
@@ -98,6 +106,11 @@ impl Api {
             .app_data(web::Data::from(Arc::clone(&self.ports.happenings)))
             .app_data(web::Data::from(Arc::clone(&self.ports.health)))
             .app_data(web::Data::from(Arc::clone(&self.ports.metrics)))
+            .app_data(web::Data::from(Arc::clone(&self.ports.intake)))
+            .app_data(web::Data::from(Arc::clone(&self.ports.inbox)))
+            .app_data(web::Data::from(Arc::clone(&self.ports.application)))
+            .app_data(web::Data::from(Arc::clone(&self.ports.registration)))
+            .app_data(web::Data::from(Arc::clone(&self.gate.limits)))
             .app_data(web::Data::new(self.draining.clone()))
             .app_data(self.settings.clone())
             .app_data(self.places.clone())

@@ -56,6 +56,11 @@ pub struct ApiSettings {
     pub shutdown_timeout: Duration,
     /// What `/metrics` asks for as a bearer token; `None` keeps it closed.
     pub metrics_token: Option<TokenDigest>,
+    /// What events of the portal must show (`BITRIX_APPLICATION_TOKENS`); with none, the portal is not let in, unless the
+    /// application is installed.
+    pub application_tokens: Vec<TokenDigest>,
+    /// The portal whose events are taken (`BITRIX_MEMBER_ID`); `None`: that of whoever has the token.
+    pub member_id: Option<String>,
     /// Threads that serve requests; `None`: one for each processor.
     pub workers: Option<usize>,
 }
@@ -92,6 +97,8 @@ impl Default for ApiSettings {
             drain_notice: Duration::ZERO,
             shutdown_timeout: Duration::from_secs(25),
             metrics_token: None,
+            application_tokens: Vec::new(),
+            member_id: None,
             workers: None,
         }
     }

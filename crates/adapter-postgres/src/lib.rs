@@ -18,6 +18,7 @@ mod application;
 mod config;
 mod connection;
 mod error;
+mod inbox;
 mod leases;
 mod migrate;
 mod order;

@@ -73,7 +73,7 @@ async fn change(
     of_entity(connection, store, change.entity).await
 }
 
-async fn remember(
+pub(crate) async fn remember(
     connection: &mut Connection,
     action: &'static str,
     entity: Option<EntityType>,

@@ -1,7 +1,7 @@
 //! Reads records by their ids and applies what the portal says of them: stored if they are there, taken out if they are
 //! proven to be gone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use b24sync_domain::entity::{EntityType, RecordId};
@@ -11,6 +11,7 @@ use b24sync_domain::mapping::schema::SchemaPlan;
 use b24sync_domain::ports::MAX_EVIDENCE;
 use b24sync_domain::record::ReadToken;
 use b24sync_domain::run::{RunKind, RunSummary};
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::deletions::{self, Proven};
@@ -52,24 +53,51 @@ pub(crate) async fn under(frame: Frame<'_>, ids: &[RecordId]) -> Result<RunSumma
 
 async fn read_named(pass: &mut Pass<'_>, ids: &[RecordId]) -> Result<Reading, SyncError> {
     let mut plan = schema::ensure(pass.ports, pass.entity, pass.timestamps).await?;
+    let Some(named) = apply(pass, &mut plan, ids).await? else { return Ok(Reading::Stopped) };
+    if !named.unproven.is_empty() {
+        let (run, kind) = (pass.run.id, pass.run.kind);
+        return Err(SyncError::NothingVisible { entity: pass.entity, run, kind, count: named.unproven.len() });
+    }
+    deletions::bury(pass, named.gone, false).await?;
+    Ok(Reading::Complete)
+}
+
+/// What the portal said of records that somebody named.
+#[derive(Default)]
+pub(crate) struct Named {
+    /// Those that it showed, and when they were changed last; they are stored.
+    pub(crate) shown: HashMap<RecordId, Option<DateTime<Utc>>>,
+    /// Those that are there although the list did not show them; they are stored.
+    pub(crate) found: HashSet<RecordId>,
+    /// Those that are proven to be gone; their rows are still there.
+    pub(crate) gone: Proven,
+    /// Those that it did not show, while nothing proved that this means anything.
+    pub(crate) unproven: Vec<RecordId>,
+}
+
+/// Reads these records and stores those that are there. `None` when the run is to stop.
+pub(crate) async fn apply(
+    pass: &mut Pass<'_>,
+    plan: &mut SchemaPlan,
+    ids: &[RecordId],
+) -> Result<Option<Named>, SyncError> {
     pass.announce(u64::try_from(ids.len()).ok()).await;
-    let mut proven = Proven::new();
+    let mut named = Named::default();
     for part in ids.chunks(IDS_AT_ONCE) {
         if pass.stop.is_cancelled() {
-            return Ok(Reading::Stopped);
+            return Ok(None);
         }
         let layout = Arc::clone(&plan.mapping.layout);
         let batch = pass.ports.source.by_ids(pass.entity, &layout, part, &pass.ports.order).await;
         let batch = batch.map_err(|source| pass.source_failed(source))?;
-        let shown: HashSet<RecordId> = batch.ids().iter().copied().collect();
-        pass.store(&mut plan, batch, None).await?;
-        let absent: Vec<RecordId> = part.iter().copied().filter(|id| !shown.contains(id)).collect();
+        named.shown.extend(batch.ids().iter().enumerate().map(|(row, id)| (*id, batch.modified(row))));
+        pass.store(plan, batch, None).await?;
+        let absent: Vec<RecordId> = part.iter().copied().filter(|id| !named.shown.contains_key(id)).collect();
         for absent in absent.chunks(MAX_EVIDENCE) {
-            settle_absent(pass, &mut plan, absent, &mut proven).await?;
+            settle_absent(pass, plan, absent, &mut named).await?;
         }
     }
-    deletions::bury(pass, proven, false).await?;
-    Ok(Reading::Complete)
+    Ok(Some(named))
 }
 
 /// Records that a list by ids left out are deleted or not readable: only reading them one by one tells.
@@ -77,13 +105,14 @@ async fn settle_absent(
     pass: &mut Pass<'_>,
     plan: &mut SchemaPlan,
     absent: &[RecordId],
-    proven: &mut Proven,
+    named: &mut Named,
 ) -> Result<(), SyncError> {
     // Some of the latest may be among those that are asked for.
     let controls = pass.controls(ReadToken(0), absent.len() + SPARE_CONTROLS).await?;
     let Some(evidence) = deletions::question(pass, absent, &controls, false).await? else {
-        let (run, kind) = (pass.run.id, pass.run.kind);
-        return Err(SyncError::NothingVisible { entity: pass.entity, run, kind, count: absent.len() });
+        named.unproven.extend(absent);
+        return Ok(());
     };
-    deletions::settle(pass, plan, evidence, proven).await
+    named.found.extend(&evidence.found);
+    deletions::settle(pass, plan, evidence, &mut named.gone).await
 }

@@ -16,8 +16,22 @@ use crate::ports::Ports;
 /// [`SyncError`] of the portal or the database; [`SyncError::MissingField`] when the description lacks what a sync
 /// cannot do without.
 pub async fn ensure(ports: &Ports, entity: EntityType, timestamps: TimestampStyle) -> Result<SchemaPlan, SyncError> {
+    let described = describe(ports, entity).await?;
+    ensure_described(ports, entity, &described, timestamps).await
+}
+
+/// Brings the entity's table to fields that the portal has described.
+///
+/// # Errors
+/// [`SyncError::Store`].
+pub(crate) async fn ensure_described(
+    ports: &Ports,
+    entity: EntityType,
+    described: &[FieldDescription],
+    timestamps: TimestampStyle,
+) -> Result<SchemaPlan, SyncError> {
     let plan = loop {
-        let plan = plan(ports, entity, timestamps).await?;
+        let plan = plan_described(ports, entity, described, timestamps).await?;
         match ports.records.ensure_table(&plan).await {
             Ok(()) => break plan,
             Err(StoreError::CannotWiden { column, source }) if !plan.mapping.is_pinned(&column) => {
@@ -39,10 +53,28 @@ pub async fn ensure(ports: &Ports, entity: EntityType, timestamps: TimestampStyl
 /// # Errors
 /// As [`ensure`].
 pub async fn plan(ports: &Ports, entity: EntityType, timestamps: TimestampStyle) -> Result<SchemaPlan, SyncError> {
+    let described = describe(ports, entity).await?;
+    plan_described(ports, entity, &described, timestamps).await
+}
+
+/// Asks the portal for the entity's fields.
+///
+/// # Errors
+/// [`SyncError::Source`]; [`SyncError::MissingField`] when the description lacks what a sync cannot do without.
+pub(crate) async fn describe(ports: &Ports, entity: EntityType) -> Result<Vec<FieldDescription>, SyncError> {
     let described = ports.source.fields(entity).await.map_err(|source| SyncError::Source { entity, source })?;
     check_description(entity, &described)?;
+    Ok(described)
+}
+
+async fn plan_described(
+    ports: &Ports,
+    entity: EntityType,
+    described: &[FieldDescription],
+    timestamps: TimestampStyle,
+) -> Result<SchemaPlan, SyncError> {
     let known = ports.records.known_table(entity).await.map_err(|source| SyncError::Store { entity, source })?;
-    schema::plan(entity, &described, &known, timestamps).map_err(|PlanError::UnsupportedColumn { column, found }| {
+    schema::plan(entity, described, &known, timestamps).map_err(|PlanError::UnsupportedColumn { column, found }| {
         let source = StoreError::UnsupportedColumn {
             table: entity.table().to_owned(),
             column: column.as_str().to_owned(),

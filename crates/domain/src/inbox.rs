@@ -79,6 +79,18 @@ pub fn looks_older(modified: Option<DateTime<Utc>>, deleted: bool, sent_at: Opti
     deleted || changed_before
 }
 
+/// How often an instance notes that it takes events in.
+pub const BEAT_EVERY: Duration = Duration::from_secs(2);
+
+/// After this time without a note an instance counts as having been away.
+pub const SILENT_AFTER: Duration = Duration::from_secs(15);
+
+/// Whether events may have come while nobody took them in: an instance was not there, and no other one has noted since
+/// that it is. `away` lasts until now; a start counts as a time away that is over once others had time for a note.
+pub fn leaves_a_gap(away: Duration, others: Option<Duration>) -> bool {
+    others.is_none_or(|others| others >= away)
+}
+
 /// A hint that was claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claimed {
@@ -144,6 +156,15 @@ mod tests {
         assert_eq!(waits[10], AfterFailure::Again(Duration::from_secs(3_600)));
         assert_eq!(waits[11], AfterFailure::Dead);
         assert_eq!(after_failure(1, 1.0), AfterFailure::Again(Duration::from_millis(6_250)));
+    }
+
+    #[test]
+    fn whoever_was_away_alone_leaves_a_gap() {
+        let seconds = Duration::from_secs;
+        assert!(leaves_a_gap(seconds(4), None));
+        // Its last note is from before: it may be what was restarted.
+        assert!(leaves_a_gap(seconds(4), Some(seconds(5))));
+        assert!(!leaves_a_gap(seconds(4), Some(seconds(1))));
     }
 
     #[test]

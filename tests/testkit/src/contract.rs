@@ -1,5 +1,7 @@
 //! What every implementation of the store ports must do. Each check takes an empty, migrated store.
 
+mod inbox;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +13,22 @@ use b24sync_domain::mapping::schema::SchemaPlan;
 use b24sync_domain::mapping::schema::{FieldChange, RereadScope};
 use b24sync_domain::portal::{BoundStyle, EntityProbe, PortalProfile};
 use b24sync_domain::ports::{
-    Claim, DeletionStore, DriftStore, LeaseStore, PortalStore, ReadOrder, RecordStore, RegistrationStore, RunBoard,
-    RunLog, SettingsStore, StatusStore, Step, TokenVault,
+    Claim, DeletionStore, DriftStore, EventInbox, LeaseStore, PortalStore, ReadOrder, RecordStore, RegistrationStore,
+    RunBoard, RunLog, SettingsStore, StatusStore, Step, TokenVault,
 };
 use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::record::ReadToken;
 use b24sync_domain::run::{Ending, Run, RunKind, RunStatus};
 use chrono::Utc;
 
+use self::inbox::{
+    a_failed_hint_waits_its_turn_and_ends_as_a_dead_letter_that_an_event_revives,
+    a_hint_that_moved_while_it_was_looked_at_stays, a_second_look_comes_once_and_an_event_starts_anew,
+    events_that_are_switched_off_are_not_kept_and_what_waits_stays,
+    hints_of_one_record_coalesce_and_rest_before_they_are_due, instances_see_when_they_and_others_took_events_in_last,
+    people_retry_and_discard_what_they_name,
+    the_last_event_tells_whether_a_record_is_gone_and_the_latest_when_it_was_sent,
+};
 use crate::build::{Sample, deal, deal_fields, id, mapped, plan, portal_time};
 use crate::store::numbers;
 
@@ -51,6 +61,8 @@ pub struct Stores {
     pub vault: Arc<dyn TokenVault>,
     /// Where events go.
     pub registrations: Arc<dyn RegistrationStore>,
+    /// The inbox.
+    pub inbox: Arc<dyn EventInbox>,
 }
 
 impl Stores {
@@ -69,6 +81,7 @@ impl Stores {
             + StatusStore
             + TokenVault
             + RegistrationStore
+            + EventInbox
             + 'static,
     {
         Stores {
@@ -84,6 +97,7 @@ impl Stores {
             status: Arc::<S>::clone(store),
             vault: Arc::<S>::clone(store),
             registrations: Arc::<S>::clone(store),
+            inbox: Arc::<S>::clone(store),
         }
     }
 
@@ -183,6 +197,14 @@ where
         a_replica_belongs_to_one_portal
         a_probe_of_another_user_is_stale
         a_run_is_watched_and_asked_to_stop
+        hints_of_one_record_coalesce_and_rest_before_they_are_due
+        the_last_event_tells_whether_a_record_is_gone_and_the_latest_when_it_was_sent
+        a_hint_that_moved_while_it_was_looked_at_stays
+        a_failed_hint_waits_its_turn_and_ends_as_a_dead_letter_that_an_event_revives
+        a_second_look_comes_once_and_an_event_starts_anew
+        people_retry_and_discard_what_they_name
+        events_that_are_switched_off_are_not_kept_and_what_waits_stays
+        instances_see_when_they_and_others_took_events_in_last
         a_run_whose_process_is_gone_waits_for_another
         ends_are_told_in_their_order_and_the_log_is_searched
         settings_are_changed_one_by_one

@@ -3,6 +3,7 @@
 mod application;
 mod board;
 mod deletions;
+mod inbox;
 mod leases;
 mod portal;
 mod records;
@@ -12,6 +13,7 @@ mod status;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 
+use self::inbox::FakeInbox;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::StoreError;
 use b24sync_domain::field::FieldName;
@@ -90,6 +92,7 @@ struct State {
     drifts: HashMap<EntityType, Drift>,
     pending: BTreeMap<(EntityType, FieldName), PendingChange>,
     settings: HashMap<EntityType, EntitySettings>,
+    inbox: FakeInbox,
     audit: Vec<(&'static str, Option<EntityType>, String)>,
     vault: (i64, Option<Vec<u8>>),
     handler: Option<String>,

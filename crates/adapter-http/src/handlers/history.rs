@@ -11,8 +11,8 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::params::Query;
-use crate::problem::{Kind, Problem};
+use crate::params::{Query, within, wrong};
+use crate::problem::Problem;
 
 /// Runs on a page, if the client does not say.
 const PER_PAGE: u32 = 50;
@@ -74,13 +74,6 @@ fn known<T: FromStr<Err: Display>>(name: &str, word: Option<String>) -> Result<O
     }
 }
 
-fn within(name: &str, value: Option<u32>, default: u32, max: u32) -> Result<u32, Problem> {
-    match value.unwrap_or(default) {
-        value if (1..=max).contains(&value) => Ok(value),
-        _ => Err(wrong(name, format!("it must be from 1 to {max}"))),
-    }
-}
-
 fn instant(name: &str, text: &str, time_of_day: NaiveTime) -> Result<DateTime<Utc>, Problem> {
     if let Ok(day) = text.parse::<NaiveDate>() {
         return Ok(day.and_time(time_of_day).and_utc());
@@ -92,10 +85,6 @@ fn instant(name: &str, text: &str, time_of_day: NaiveTime) -> Result<DateTime<Ut
 
 fn end_of_day() -> NaiveTime {
     NaiveTime::from_num_seconds_from_midnight_opt(86_399, 999_999_999).unwrap_or(NaiveTime::MIN)
-}
-
-fn wrong(name: &str, why: impl Display) -> Problem {
-    Problem::new(Kind::Invalid, format!("the parameter {name} is not acceptable: {why}"))
 }
 
 /// A part of the run log.

@@ -46,10 +46,10 @@ fn every_answer_has_an_example_and_every_guarded_endpoint_its_scheme() {
                 assert!(content.get("example").is_some(), "{} {status} {media}", endpoint.path);
             }
         }
-        let guarded = endpoint.access != Access::Public;
+        let guarded = !matches!(endpoint.access, Access::Public | Access::Portal);
         assert_eq!(operation.get("security").is_some(), guarded, "{}", endpoint.path);
         assert_eq!(responses.contains_key("401"), guarded, "{}", endpoint.path);
-        let by_role = matches!(endpoint.access, Access::Role(_));
+        let by_role = matches!(endpoint.access, Access::Role(_) | Access::Portal);
         assert_eq!(responses.contains_key("403"), by_role, "{}", endpoint.path);
     }
 }

@@ -9,3 +9,4 @@ mod roles;
 mod server;
 mod support;
 mod surface;
+mod webhook;

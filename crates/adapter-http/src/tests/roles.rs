@@ -31,6 +31,13 @@ async fn status_of(api: &Api, endpoint: &Endpoint, token: &str) -> u16 {
         "/api/v1/sync/config" if endpoint.method == "PUT" => {
             json(endpoint.method.clone(), &path, token, r#"{"entity_type":"deal","enabled":true}"#)
         }
+        "/api/v1/webhooks/register" | "/api/v1/webhooks/unregister" => {
+            let path = format!("{path}?handler_base_url=https://sync.example.com");
+            request(endpoint.method.clone(), &path, token)
+        }
+        "/api/v1/webhooks/bitrix" => request(endpoint.method.clone(), &path, token)
+            .insert_header(("Content-Type", "application/x-www-form-urlencoded"))
+            .set_payload("event=ONCRMDEALUPDATE&data[FIELDS][ID]=7&auth[application_token]=portal"),
         _ => request(endpoint.method.clone(), &path, token),
     };
     answer(api, request).await.status
@@ -48,6 +55,7 @@ async fn every_endpoint_lets_in_its_role_and_those_above_and_nobody_else() {
     let settings = ApiSettings {
         failed_auth: unlimited,
         per_subject: unlimited,
+        application_tokens: vec![crate::TokenDigest::of("portal")],
         metrics_token: Some(crate::TokenDigest::of("the watchers' token")),
         ..ApiSettings::default()
     };

@@ -7,11 +7,14 @@ use actix_web::http::Method;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use async_trait::async_trait;
 use b24sync_domain::access::{Identity, Refusal, Role};
-use b24sync_domain::entity::EntityType;
+use b24sync_domain::application::{BoundHandler, Registration};
+use b24sync_domain::entity::{EntityType, RecordId};
+use b24sync_domain::event::Target;
 use b24sync_domain::ports::{
-    Authenticator, Cancelled, EntityOverview, FieldCheck, Happening, Health, History, Job, LoggedRun, MappingCheck,
-    MockHappenings, MockHealthQuery, MockHistoryQuery, MockMappingQuery, MockMetricsQuery, MockSchedulerQuery,
-    MockSettingsControl, MockStatusQuery, MockSyncControl, RunningSync, SchedulerState, Started,
+    Acceptance, Authenticator, Cancelled, EntityOverview, FieldCheck, Happening, Health, History, InboxEntry, Job,
+    LoggedRun, MappingCheck, MockApplicationControl, MockEventIntake, MockHappenings, MockHealthQuery,
+    MockHistoryQuery, MockInboxControl, MockMappingQuery, MockMetricsQuery, MockSchedulerQuery, MockSettingsControl,
+    MockStatusQuery, MockSyncControl, MockWebhookRegistration, RunningSync, SchedulerState, Started,
 };
 use b24sync_domain::run::{RunId, RunKind};
 use b24sync_domain::settings::EntitySettings;
@@ -56,6 +59,10 @@ pub(super) struct Mocks {
     pub(super) happenings: MockHappenings,
     pub(super) health: MockHealthQuery,
     pub(super) metrics: MockMetricsQuery,
+    pub(super) intake: MockEventIntake,
+    pub(super) inbox: MockInboxControl,
+    pub(super) application: MockApplicationControl,
+    pub(super) registration: MockWebhookRegistration,
 }
 
 impl Mocks {
@@ -80,6 +87,22 @@ impl Mocks {
         mocks.happenings.expect_listen().returning(|| Box::pin(happenings().chain(stream::pending())));
         mocks.health.expect_health().returning(|| Health { database: true, scheduler_running: true, jobs: 4 });
         mocks.metrics.expect_exposition().returning(|| "b24sync_database_up 1\n".to_owned());
+        mocks.intake.expect_take().returning(|_| Ok(Acceptance::Stored));
+        mocks.inbox.expect_list().returning(|_, _, _| Ok((vec![dead_letter()], 41)));
+        mocks.inbox.expect_retry().returning(|_, _| Ok(3));
+        mocks.inbox.expect_discard().returning(|_, _| Ok(3));
+        mocks.application.expect_application_token().returning(|| Ok(None));
+        mocks.registration.expect_register().returning(|base| {
+            let handler_url = format!("{base}/api/v1/webhooks/bitrix");
+            let registered = vec!["ONCRMDEALADD".to_owned()];
+            let failed = vec![("ONCRMDEALDELETE".to_owned(), "no such event".to_owned())];
+            Ok(Registration { handler_url, registered, failed })
+        });
+        mocks.registration.expect_unregister().returning(|_| Ok(vec!["ONCRMDEALADD".to_owned()]));
+        mocks.registration.expect_registered().returning(|| {
+            let handler = Some("https://sync.example.com/api/v1/webhooks/bitrix".to_owned());
+            Ok(vec![BoundHandler { event: "ONCRMDEALADD".to_owned(), handler }])
+        });
         mocks
     }
 
@@ -94,6 +117,10 @@ impl Mocks {
             happenings: Arc::new(self.happenings),
             health: Arc::new(self.health),
             metrics: Arc::new(self.metrics),
+            intake: Arc::new(self.intake),
+            inbox: Arc::new(self.inbox),
+            application: Arc::new(self.application),
+            registration: Arc::new(self.registration),
             authenticator: Arc::new(Tokens),
         }
     }
@@ -145,6 +172,19 @@ pub(super) fn failed_run() -> LoggedRun {
         error: Some("portal unreachable".to_owned()),
         started_at: Some(at("2026-01-31T09:00:00Z")),
         completed_at: Some(at("2026-01-31T09:00:05.250Z")),
+    }
+}
+
+fn dead_letter() -> InboxEntry {
+    InboxEntry {
+        entity: entity("deal"),
+        target: Target::Record(RecordId::new(123).unwrap()),
+        first_at: at("2026-01-31T10:00:00Z"),
+        last_at: at("2026-01-31T10:00:01Z"),
+        due_at: at("2026-01-31T16:00:00Z"),
+        attempts: 12,
+        error: Some("the portal does not show the record".to_owned()),
+        dead_at: Some(at("2026-01-31T15:00:00Z")),
     }
 }
 

@@ -4,10 +4,16 @@
 //! - [`worker`]: every instance does what is queued.
 //! - [`control`]: starting, stopping, watching; settings and history.
 //! - [`feed`]: tells what happens, on whichever instance.
+//! - [`intake`]: takes events in, many to a commit.
+//! - [`drain`]: applies what they hinted at.
+//! - [`gaps`]: makes up for events that nobody took in.
 //! - [`mapping`]: a dry run of the mapping on a sample.
 
 pub mod control;
+pub mod drain;
 pub mod feed;
+pub mod gaps;
+pub mod intake;
 pub mod mapping;
 pub mod scheduler;
 pub mod worker;

@@ -74,6 +74,15 @@ pub struct InboxDepth {
     pub oldest: Option<Duration>,
 }
 
+/// When instances noted last that they take events in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Beat {
+    /// How long ago this one did; `None` at its start.
+    pub own: Option<Duration>,
+    /// How long ago another one did.
+    pub others: Option<Duration>,
+}
+
 /// Keeps hints until they are applied.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -105,8 +114,8 @@ pub trait EventInbox: Send + Sync {
     /// Forgets hints, and remembers who did it. Returns how many.
     async fn discard(&self, filter: &HintFilter, actor: &Actor) -> Result<u64, StoreError>;
 
-    /// Notes that this instance takes events in; how long ago somebody noted it last, `None` when nobody ever did.
-    async fn beat(&self) -> Result<Option<Duration>, StoreError>;
+    /// Notes that this instance takes events in, and tells when it and others did so last.
+    async fn beat(&self, holder: &str) -> Result<Beat, StoreError>;
 }
 
 /// Shows and steers the inbox.

@@ -1,0 +1,2 @@
+drop table b24sync.receivers;
+drop table b24sync.hints;
