@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use b24sync_domain::error::BoxError;
 
-use crate::webhook::{self, WebhookUrl};
-use b24sync_public_address as address;
+use crate::access::Access;
+use crate::oauth::is_permitted;
 
 /// Which of the portal's two sets of CRM methods is used. Both end in the same field names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,8 +47,8 @@ impl Default for RetryPolicy {
 /// How to reach and to treat a portal.
 #[derive(Debug, Clone)]
 pub struct BitrixConfig {
-    /// Incoming webhook (`BITRIX_WEBHOOK_URL`).
-    pub webhook: WebhookUrl,
+    /// What lets us in: an incoming webhook (`BITRIX_WEBHOOK_URL`), or an application's tokens.
+    pub access: Access,
     /// Set of methods (`BITRIX_CRM_API`).
     pub dialect: Dialect,
     /// Whether `http` and loopback addresses are accepted, for development (`BITRIX_ALLOW_LOOPBACK`).
@@ -73,9 +73,9 @@ pub struct BitrixConfig {
 
 impl BitrixConfig {
     /// The settings for an ordinary cloud portal.
-    pub fn new(webhook: WebhookUrl) -> BitrixConfig {
+    pub fn new(access: impl Into<Access>) -> BitrixConfig {
         BitrixConfig {
-            webhook,
+            access: access.into(),
             dialect: Dialect::default(),
             allow_loopback: false,
             rate_per_second: 2.0,
@@ -105,17 +105,11 @@ impl BitrixConfig {
     }
 
     fn check_address(&self) -> Result<(), ConfigError> {
-        let url = self.webhook.expose()?;
-        let loopback = webhook::is_loopback(&url);
-        if self.allow_loopback && loopback {
-            return Ok(());
-        }
-        if url.scheme() != "https" || loopback {
-            return Err(ConfigError::NotPublic);
-        }
-        match address::literal(&url) {
-            Some(ip) if !address::is_global(ip) => Err(ConfigError::NotPublic),
-            _ => Ok(()),
+        let permitted = is_permitted(&self.access.endpoint()?, self.allow_loopback);
+        match &self.access {
+            _ if permitted => Ok(()),
+            Access::Webhook(_) => Err(ConfigError::NotPublic),
+            Access::Application(_) => Err(ConfigError::PortalNotPublic),
         }
     }
 }
@@ -132,6 +126,25 @@ pub enum ConfigError {
         "BITRIX_WEBHOOK_URL must be an `https` address of a public host, like `https://portal.bitrix24.com/rest/1/abcdefgh12345678/`; for a test portal on this machine set BITRIX_ALLOW_LOOPBACK=true"
     )]
     NotPublic,
+    /// The portal's address has the wrong shape.
+    #[error("BITRIX_PORTAL_URL {0}; it must look like `https://portal.bitrix24.com`")]
+    Portal(&'static str),
+    /// The portal's address is not one of the public Internet over TLS.
+    #[error(
+        "BITRIX_PORTAL_URL must be an `https` address of a public host, like `https://portal.bitrix24.com`; for a test portal on this machine set BITRIX_ALLOW_LOOPBACK=true"
+    )]
+    PortalNotPublic,
+    /// The key for tokens is none.
+    #[error(
+        "BITRIX_TOKEN_KEY {0}; make one with `openssl rand -base64 32` and keep it: without it the tokens are lost"
+    )]
+    TokenKey(&'static str),
+    /// Something that an application needs is not there.
+    #[error("{variable} is missing; the application's card in the portal has the id and the key")]
+    Missing {
+        /// Name of the setting.
+        variable: &'static str,
+    },
     /// A number makes no sense.
     #[error("{variable} must be {expected}")]
     OutOfRange {
@@ -148,6 +161,7 @@ pub enum ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::webhook::WebhookUrl;
 
     fn config(address: &str, allow_loopback: bool) -> BitrixConfig {
         BitrixConfig { allow_loopback, ..BitrixConfig::new(WebhookUrl::parse(address).unwrap()) }

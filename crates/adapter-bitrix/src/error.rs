@@ -90,6 +90,14 @@ pub(crate) fn meaning(status: Option<u16>, refusal: &Refusal) -> Meaning {
     }
 }
 
+/// Codes of refused tokens that another token may help against (Bitrix24 REST 3.2).
+const RENEWABLE: [&str; 3] = ["expired_token", "invalid_token", "no_auth_found"];
+
+/// Whether a call that failed so is worth another token.
+pub(crate) fn is_renewable(error: &SourceError) -> bool {
+    matches!(error, SourceError::Unauthorized { code } if RENEWABLE.contains(&code.to_lowercase().as_str()))
+}
+
 /// The failure that a refusal of `method` is. `resets_at`: when the portal will let an exhausted method work again, as
 /// far as known.
 pub(crate) fn classify(
@@ -115,6 +123,15 @@ pub(crate) fn classify(
         Meaning::Blocked => Failure::last(SourceError::PortalBlocked { code }),
         Meaning::Unsupported => Failure::last(SourceError::Unsupported { method }),
         Meaning::Rejected => Failure::last(SourceError::Rejected { method, code, description: shorten(&refusal.text) }),
+    }
+}
+
+/// The portal's own words, shortened.
+pub(crate) fn say(refusal: &Refusal) -> String {
+    match (refusal.code.trim(), refusal.text.trim()) {
+        ("", text) => shorten(text),
+        (code, "") => shorten(code),
+        (code, text) => format!("{} ({})", shorten(text), shorten(code)),
     }
 }
 

@@ -15,6 +15,8 @@
 //!
 //! # How it is made
 //! - `webhook`, `config`: where the portal is, and which addresses may be connected to at all.
+//! - `access`, `oauth`: what lets us in; the tokens of an application. `application`: its ports, implemented by
+//!   [`BitrixSource`] too.
 //! - `transport`: one call: pacer, read token, request, answer, repetition. The only place that sends. Around it `body`
 //!   (limits of an answer), `redirect` (a moved portal), `retry` (delays), `budget` (what the pacer is told), `scrub`
 //!   (the webhook's code out of errors).
@@ -40,8 +42,11 @@
 //! - The classic dialect never returns links to many (`CONTACT_IDS`, `COMPANY_IDS`), the item dialect never the parts of
 //!   addresses: each describes only what it delivers.
 
+mod access;
+mod application;
 mod body;
 mod budget;
+mod client;
 mod command;
 mod config;
 mod decode;
@@ -52,6 +57,7 @@ mod failure;
 mod fields;
 mod lenient;
 mod metering;
+mod oauth;
 mod pacer;
 mod reader;
 mod redirect;
@@ -63,7 +69,9 @@ mod source;
 mod transport;
 mod webhook;
 
+pub use access::Access;
 pub use config::{BitrixConfig, ConfigError, Dialect, RetryPolicy};
+pub use oauth::{ApplicationSettings, PortalUrl, TokenKeeper, TokenKey, TokenPorts};
 pub use pacer::LocalPacer;
 pub use source::BitrixSource;
 pub use webhook::WebhookUrl;

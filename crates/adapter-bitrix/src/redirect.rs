@@ -39,7 +39,8 @@ pub(crate) fn judge(base: &Url, method: &str, location: &str, allow_loopback: bo
     Redirect::Follow(moved)
 }
 
-fn may_follow(base: &Url, target: &Url, allow_loopback: bool) -> bool {
+/// Whether what belongs to `base` may go to `target`.
+pub(crate) fn may_follow(base: &Url, target: &Url, allow_loopback: bool) -> bool {
     if !target.username().is_empty() || target.password().is_some() {
         return false;
     }

@@ -1,16 +1,15 @@
-//! Removes the webhook's code from whatever the portal made us repeat.
+//! Removes the webhook's code and the access token from whatever the portal made us repeat.
 
 use b24sync_domain::error::{Chain, SourceError};
-use url::Url;
-
-use crate::webhook;
 
 /// Characters of the code that may show at the end of a text that was cut.
 const HARMLESS: usize = 3;
 
-/// The same error without the code of the webhook at `base`.
-pub(crate) fn scrub(error: SourceError, base: &Url) -> SourceError {
-    let Some(secret) = webhook::code(base).filter(|code| !code.is_empty()) else { return error };
+/// The same error without the secret.
+pub(crate) fn scrub(error: SourceError, secret: &str) -> SourceError {
+    if secret.is_empty() {
+        return error;
+    }
     let clean = |text: String| clean(&text, secret);
     match error {
         SourceError::Unauthorized { code } => SourceError::Unauthorized { code: clean(code) },
@@ -31,6 +30,12 @@ pub(crate) fn scrub(error: SourceError, base: &Url) -> SourceError {
     }
 }
 
+/// The text without any of the secrets.
+pub(crate) fn clean_all(text: &str, secrets: &[&str]) -> String {
+    let secrets = secrets.iter().filter(|secret| !secret.is_empty());
+    secrets.fold(text.to_owned(), |text, secret| clean(&text, secret))
+}
+
 /// The text without the secret, also where cutting the text has left only the secret's beginning.
 fn clean(text: &str, secret: &str) -> String {
     let mut text = text.replace(secret, "***");
@@ -48,7 +53,6 @@ mod tests {
 
     #[test]
     fn the_code_is_replaced_whole_and_in_part() {
-        let base = Url::parse("https://p.bitrix24.com/rest/1/s3cr3tc0de/").unwrap();
         for (said, shown) in [
             ("at /rest/1/s3cr3tc0de/batch", "at /rest/1/***/batch"),
             ("s3cr3tc0de s3cr3tc0de", "*** ***"),
@@ -58,10 +62,12 @@ mod tests {
         ] {
             let method = "batch".to_owned();
             let error = SourceError::Rejected { method, code: String::new(), description: said.to_owned() };
-            let SourceError::Rejected { description, .. } = scrub(error, &base) else { panic!("the kind stays") };
+            let SourceError::Rejected { description, .. } = scrub(error, "s3cr3tc0de") else {
+                panic!("the kind stays")
+            };
             assert_eq!(description, shown);
             let error = SourceError::Unavailable { method: "batch".to_owned(), source: said.into() };
-            assert!(Chain(&scrub(error, &base)).to_string().ends_with(shown));
+            assert!(Chain(&scrub(error, "s3cr3tc0de")).to_string().ends_with(shown));
         }
     }
 }

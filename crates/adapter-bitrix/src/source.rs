@@ -28,11 +28,11 @@ use crate::transport::Transport;
 /// How often a probe is begun anew because the record that was asked for changed meanwhile.
 const PROBE_ATTEMPTS: usize = 3;
 
-/// Reads one portal through an incoming webhook.
+/// Reads one portal, through an incoming webhook or as an application.
 pub struct BitrixSource {
     /// As configured: a portal that has moved is still the same one.
     address: String,
-    transport: Transport,
+    pub(crate) transport: Transport,
     entities: HashMap<EntityType, Entity>,
     /// The portal's offset from UTC in seconds, as last heard.
     offset: AtomicI32,
@@ -70,7 +70,7 @@ impl BitrixSource {
             metadata: RwLock::default(),
         };
         Ok(BitrixSource {
-            address: config.webhook.host().to_owned(),
+            address: config.access.host(),
             transport: Transport::new(config, pacer)?,
             entities: EntityType::all().map(|kind| (kind, entity(kind))).collect(),
             offset: AtomicI32::new(0),

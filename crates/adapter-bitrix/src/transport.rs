@@ -4,18 +4,22 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use b24sync_domain::application::TokenError;
 use b24sync_domain::error::{Chain, SourceError};
 use b24sync_domain::ports::{Lane, PortalPacer, ReadOrder};
 use b24sync_domain::record::ReadToken;
+use b24sync_domain::secret::Secret;
 use chrono::{DateTime, FixedOffset};
+use reqwest::Client;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, LOCATION};
-use reqwest::{Client, redirect::Policy};
 use tokio_retry::RetryIf;
 use tracing::{Instrument as _, debug, field, warn};
 use url::Url;
 
+use crate::access::Access;
 use crate::body;
 use crate::budget::{Budget, Resets};
+use crate::client;
 use crate::config::{BitrixConfig, ConfigError, RetryPolicy};
 use crate::envelope::Envelope;
 use crate::error::{self, Refusal};
@@ -25,7 +29,6 @@ use crate::redirect::{self, Redirect};
 use crate::retry::Backoff;
 use crate::scrub;
 use crate::webhook;
-use b24sync_public_address::GuardedResolver;
 
 /// A kind of call: what to send, and what to make of the answer.
 pub(crate) trait Exchange: Sync {
@@ -62,6 +65,7 @@ pub(crate) struct Answer {
 /// The connection to one portal.
 pub(crate) struct Transport {
     client: Client,
+    access: Access,
     endpoint: RwLock<Endpoint>,
     pacer: Arc<dyn PortalPacer>,
     resets: Resets,
@@ -79,12 +83,7 @@ struct Endpoint {
 
 impl Transport {
     pub(crate) fn new(config: &BitrixConfig, pacer: Arc<dyn PortalPacer>) -> Result<Transport, ConfigError> {
-        let client = Client::builder()
-            .user_agent(concat!("b24sync/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            // A proxy would look the name up itself, past the address check.
-            .no_proxy()
-            .dns_resolver(GuardedResolver { allow_loopback: config.allow_loopback })
+        let client = client::builder(config.allow_loopback)
             .connect_timeout(config.connect_timeout)
             .read_timeout(config.read_timeout)
             .timeout(config.request_timeout)
@@ -92,7 +91,8 @@ impl Transport {
             .map_err(|error| ConfigError::Client(error.without_url().into()))?;
         Ok(Transport {
             client,
-            endpoint: RwLock::new(Endpoint { base: config.webhook.expose()?, moved: false }),
+            access: config.access.clone(),
+            endpoint: RwLock::new(Endpoint { base: config.access.endpoint()?, moved: false }),
             pacer,
             resets: Resets::default(),
             retry: config.retry.clone(),
@@ -102,9 +102,27 @@ impl Transport {
         })
     }
 
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
     /// Makes a call, repeating failed attempts as the policy says. Draws a token from `order` before each of them.
     pub(crate) async fn call<E: Exchange>(
         &self,
+        exchange: &E,
+        order: Option<&dyn ReadOrder>,
+    ) -> Result<E::Output, SourceError> {
+        self.call_as(Caller::Us, exchange, order).await
+    }
+
+    /// Makes a call for somebody whose token is not kept yet.
+    pub(crate) async fn call_with<E: Exchange>(&self, token: &Secret, exchange: &E) -> Result<E::Output, SourceError> {
+        self.call_as(Caller::Holder(token), exchange, None).await
+    }
+
+    async fn call_as<E: Exchange>(
+        &self,
+        caller: Caller<'_>,
         exchange: &E,
         order: Option<&dyn ReadOrder>,
     ) -> Result<E::Output, SourceError> {
@@ -120,7 +138,7 @@ impl Transport {
                 duration_ms = field::Empty
             );
             async {
-                let result = self.attempt(exchange, order).await;
+                let result = self.attempt(caller, exchange, order).await;
                 metering::request(exchange.method(), &result);
                 result
             }
@@ -141,11 +159,41 @@ impl Transport {
         RetryIf::start(backoff.delays(), attempt, permits).await.map_err(|failure| failure.error)
     }
 
-    async fn attempt<E: Exchange>(&self, exchange: &E, order: Option<&dyn ReadOrder>) -> Result<E::Output, Failure> {
+    async fn attempt<E: Exchange>(
+        &self,
+        caller: Caller<'_>,
+        exchange: &E,
+        order: Option<&dyn ReadOrder>,
+    ) -> Result<E::Output, Failure> {
+        let keeper = match (&self.access, caller) {
+            (_, Caller::Holder(token)) => return self.attempt_with(Some(token), exchange, order).await,
+            (Access::Webhook(_), Caller::Us) => return self.attempt_with(None, exchange, order).await,
+            (Access::Application(keeper), Caller::Us) => keeper,
+        };
+        let denied = |error| Failure::last(SourceError::Token(error));
+        let pass = keeper.pass().await.map_err(denied)?;
+        let mut result = self.attempt_with(Some(&pass.token), exchange, order).await;
+        if matches!(&result, Err(failure) if error::is_renewable(&failure.error)) {
+            let pass = keeper.renewed(&pass).await.map_err(denied)?;
+            result = self.attempt_with(Some(&pass.token), exchange, order).await;
+        }
+        result.map_err(|failure| match failure.error {
+            SourceError::Unauthorized { code } => denied(TokenError::Rejected { code }),
+            error => Failure { error, class: failure.class },
+        })
+    }
+
+    /// Attempts a call that shows this token, or the code in the address.
+    async fn attempt_with<E: Exchange>(
+        &self,
+        token: Option<&Secret>,
+        exchange: &E,
+        order: Option<&dyn ReadOrder>,
+    ) -> Result<E::Output, Failure> {
         let output = async {
             let answer = loop {
                 let base = self.base();
-                match self.ask(&base, exchange, order).await? {
+                match self.ask(&base, token, exchange, order).await? {
                     Answered::Completely(answer) => break answer,
                     // A move is followed once in the life of the process, so this ends.
                     Answered::Redirected(location) => self.follow(&base, exchange.method(), &location)?,
@@ -159,15 +207,18 @@ impl Transport {
             }
             output
         };
-        output
-            .await
-            .map_err(|failure| Failure { error: scrub::scrub(failure.error, &self.base()), class: failure.class })
+        output.await.map_err(|failure| {
+            let base = self.base();
+            let secret = token.map(Secret::expose).or_else(|| webhook::code(&base)).unwrap_or_default();
+            Failure { error: scrub::scrub(failure.error, secret), class: failure.class }
+        })
     }
 
     /// Sends the request once.
     async fn ask<E: Exchange>(
         &self,
         base: &Url,
+        token: Option<&Secret>,
         exchange: &E,
         order: Option<&dyn ReadOrder>,
     ) -> Result<Answered, Failure> {
@@ -175,7 +226,7 @@ impl Transport {
         let asked = Instant::now();
         self.pacer.admit(exchange.lane(), &exchange.charged()).await;
         metering::waited(exchange.lane(), asked.elapsed());
-        let token = match order {
+        let read_token = match order {
             Some(order) => Some(order.next().await.map_err(|error| Failure::last(SourceError::ReadOrder(error)))?),
             None => None,
         };
@@ -185,7 +236,7 @@ impl Transport {
             .post(address)
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "application/json")
-            .body(exchange.request());
+            .body(signed(exchange.request(), token));
         let started = Instant::now();
         #[expect(clippy::disallowed_methods, reason = "this is the place that the lint points to")]
         let response = request.send().await.map_err(|error| body::lost(method, error))?;
@@ -199,7 +250,7 @@ impl Transport {
         let elapsed = started.elapsed();
         tracing::Span::current().record("duration_ms", u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
         debug!(bytes = text.len(), "the portal answered");
-        Ok(Answered::Completely(Answer { status, text, token, sent_at }))
+        Ok(Answered::Completely(Answer { status, text, token: read_token, sent_at }))
     }
 
     fn judge<E: Exchange>(&self, exchange: &E, answer: Answer, budget: &mut Budget<'_>) -> Result<E::Output, Failure> {
@@ -235,10 +286,8 @@ impl Transport {
         }
         match redirect::judge(&endpoint.base, method, location, self.allow_loopback) {
             Redirect::Follow(base) if !endpoint.moved => {
-                warn!(
-                    host = webhook::host_and_port(&base),
-                    "the portal has moved; put its new address into BITRIX_WEBHOOK_URL"
-                );
+                let (host, setting) = (webhook::host_and_port(&base), self.access.setting());
+                warn!(host, "the portal has moved; put its new address into {setting}");
                 *endpoint = Endpoint { base, moved: true };
                 Ok(())
             }
@@ -250,6 +299,29 @@ impl Transport {
             }),
         }
     }
+}
+
+/// For whom a call is made.
+#[derive(Clone, Copy)]
+enum Caller<'a> {
+    /// For the service, with whatever lets it in.
+    Us,
+    /// For whoever holds this token.
+    Holder(&'a Secret),
+}
+
+/// The JSON object with `auth` in it: of the places for a token, the body is the one that no log shows (Bitrix24 REST
+/// 2.1: query or body).
+fn signed(request: Vec<u8>, token: Option<&Secret>) -> Vec<u8> {
+    let Some((token, members)) = token.zip(request.strip_prefix(b"{")) else { return request };
+    let mut signed = br#"{"auth":"#.to_vec();
+    // A text always serialises.
+    signed.extend(serde_json::to_vec(token.expose()).unwrap_or_default());
+    if members != b"}" {
+        signed.push(b',');
+    }
+    signed.extend_from_slice(members);
+    signed
 }
 
 enum Answered {
@@ -272,4 +344,18 @@ fn location(status: u16, headers: &HeaderMap) -> Option<String> {
 fn sent_at(headers: &HeaderMap, elapsed: Duration) -> Option<DateTime<FixedOffset>> {
     let date = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?).ok()?;
     date.checked_sub_signed(chrono::Duration::from_std(elapsed).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_goes_into_the_body_before_everything_else() {
+        let token = Secret::new(r#"a"b"#);
+        for (request, expected) in [("{}", r#"{"auth":"a\"b"}"#), (r#"{"halt":0}"#, r#"{"auth":"a\"b","halt":0}"#)] {
+            let signed = |token| String::from_utf8(signed(request.as_bytes().to_vec(), token)).unwrap();
+            assert_eq!((signed(Some(&token)).as_str(), signed(None).as_str()), (expected, request));
+        }
+    }
 }

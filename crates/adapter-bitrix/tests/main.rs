@@ -1,7 +1,13 @@
 //! The adapter against an emulated portal, and against servers that no portal would be.
 
 #[cfg(test)]
+mod application;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod handlers;
+#[cfg(test)]
+mod offline;
 #[cfg(test)]
 mod probing;
 #[cfg(test)]
@@ -12,3 +18,5 @@ mod rude;
 mod secrets;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tokens;

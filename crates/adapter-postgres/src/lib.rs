@@ -2,7 +2,8 @@
 //!
 //! [`PgStore`] implements the storing ports of the domain: `RecordStore`, `DeletionStore`,
 //! `DriftStore`, `SchemaStore`, `ReadOrder`, `RunLog`, `RunBoard`,
-//! `SettingsStore`, `LeaseStore`, `PortalStore` and `StatusStore`. [`migrate()`] makes what it needs. Everything works behind a transaction pooler: no session state, no
+//! `SettingsStore`, `LeaseStore`, `PortalStore`, `StatusStore`,
+//! `TokenVault` and `RegistrationStore`. [`migrate()`] makes what it needs. Everything works behind a transaction pooler: no session state, no
 //! temporary tables, every name qualified.
 //!
 //! - Control tables live in the schema `b24sync` and come from `/migrations`; simple questions to them are written in
@@ -13,6 +14,7 @@
 //! - To add a port, write a module with its `impl … for PgStore`: transactions through `transaction`, failures through
 //!   `error`.
 
+mod application;
 mod config;
 mod connection;
 mod error;

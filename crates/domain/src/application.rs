@@ -123,6 +123,19 @@ pub enum TokenError {
         /// The portal of the tokens.
         given: String,
     },
+    /// Nothing proves that tokens somebody sent are those of this application.
+    #[error("the installation is not proven: {problem}")]
+    NotProven {
+        /// What does not fit.
+        problem: &'static str,
+    },
+    /// The portal could not be asked whether tokens are its own.
+    #[error("the portal could not be asked whether it takes the installation's token")]
+    PortalUnavailable {
+        /// What happened, without tokens.
+        #[source]
+        source: BoxError,
+    },
     /// What is kept cannot be opened.
     #[error("the tokens that are kept cannot be opened with this key")]
     Sealed,
@@ -134,11 +147,16 @@ pub enum TokenError {
     NoApplication,
 }
 
+/// What to do about an installation that is not ours.
+const NOT_OURS: &str = "install the application in the portal of BITRIX_PORTAL_URL, with the id and the secret that the service has; if it was replaced there by another one, run `b24sync webhooks forget` first";
+
 impl TokenError {
     /// What the caller should do.
     pub fn remedy(&self) -> Remedy {
         match self {
-            TokenError::ServerUnavailable { .. } => Remedy::Retry { after: None },
+            TokenError::ServerUnavailable { .. } | TokenError::PortalUnavailable { .. } => {
+                Remedy::Retry { after: None }
+            }
             TokenError::Store(error) => error.remedy(),
             TokenError::NoApplication => Remedy::GiveUp,
             TokenError::NotInstalled
@@ -147,6 +165,7 @@ impl TokenError {
             | TokenError::Refused { .. }
             | TokenError::ForeignServer { .. }
             | TokenError::AnotherPortal { .. }
+            | TokenError::NotProven { .. }
             | TokenError::Sealed => Remedy::Operator,
         }
     }
@@ -171,6 +190,10 @@ impl TokenError {
             }
             TokenError::AnotherPortal { .. } => {
                 "check BITRIX_PORTAL_URL and BITRIX_MEMBER_ID; a replica belongs to one portal"
+            }
+            TokenError::NotProven { .. } => NOT_OURS,
+            TokenError::PortalUnavailable { .. } => {
+                "check that this machine can reach the portal; then install the application again"
             }
             TokenError::Sealed => {
                 "set BITRIX_TOKEN_KEY to the key that sealed them; if it is lost, install the application anew"
@@ -212,6 +235,15 @@ pub enum ApplicationError {
     /// The database failed.
     #[error("the application's state could not be kept or read")]
     Store(#[source] StoreError),
+}
+
+impl From<TokenError> for ApplicationError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::NotProven { problem } => ApplicationError::NotOurs { problem },
+            error => ApplicationError::Token(error),
+        }
+    }
 }
 
 impl From<SourceError> for ApplicationError {
@@ -264,9 +296,7 @@ impl ApplicationError {
             ApplicationError::Handler { .. } => {
                 "give the address that the service has from the Internet, like `https://sync.example.com`"
             }
-            ApplicationError::NotOurs { .. } => {
-                "install the application in the portal of BITRIX_PORTAL_URL, with the id and the secret that the service has"
-            }
+            ApplicationError::NotOurs { .. } => NOT_OURS,
             ApplicationError::Token(error) => error.advice(),
             ApplicationError::Source(error) => error.advice(),
             ApplicationError::Store(error) => error.advice(),

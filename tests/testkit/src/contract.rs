@@ -13,8 +13,8 @@ use b24sync_domain::mapping::schema::SchemaPlan;
 use b24sync_domain::mapping::schema::{FieldChange, RereadScope};
 use b24sync_domain::portal::{BoundStyle, EntityProbe, PortalProfile};
 use b24sync_domain::ports::{
-    Claim, DeletionStore, DriftStore, EventInbox, LeaseStore, PortalStore, ReadOrder, RecordStore, RunBoard, RunLog,
-    SettingsStore, StatusStore, Step,
+    Claim, DeletionStore, DriftStore, EventInbox, LeaseStore, PortalStore, ReadOrder, RecordStore, RegistrationStore,
+    RunBoard, RunLog, SettingsStore, StatusStore, Step, TokenVault,
 };
 use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::record::ReadToken;
@@ -57,6 +57,10 @@ pub struct Stores {
     pub leases: Arc<dyn LeaseStore>,
     /// Status.
     pub status: Arc<dyn StatusStore>,
+    /// The application's tokens.
+    pub vault: Arc<dyn TokenVault>,
+    /// Where events go.
+    pub registrations: Arc<dyn RegistrationStore>,
     /// The inbox.
     pub inbox: Arc<dyn EventInbox>,
 }
@@ -75,6 +79,8 @@ impl Stores {
             + SettingsStore
             + LeaseStore
             + StatusStore
+            + TokenVault
+            + RegistrationStore
             + EventInbox
             + 'static,
     {
@@ -89,6 +95,8 @@ impl Stores {
             settings: Arc::<S>::clone(store),
             leases: Arc::<S>::clone(store),
             status: Arc::<S>::clone(store),
+            vault: Arc::<S>::clone(store),
+            registrations: Arc::<S>::clone(store),
             inbox: Arc::<S>::clone(store),
         }
     }
@@ -169,6 +177,8 @@ where
         a_stale_rejection_does_not_quarantine_a_newer_version
         the_table_is_known_after_it_was_made
         a_lease_has_one_holder_and_its_token_rises
+        tokens_are_replaced_by_who_knows_the_last_ones
+        the_handler_is_remembered_beside_the_tokens
         the_first_watermark_stays
         an_incremental_run_moves_the_watermark_and_only_forward
         the_floor_for_new_records_stays_one_overlap_behind
@@ -788,6 +798,43 @@ pub async fn settings_are_changed_one_by_one(stores: &Stores) {
     let all = stores.settings.settings().await.expect("the settings");
     assert_eq!(all.iter().filter(|settings| !settings.enabled).count(), 1);
     stores.settings.audit("sync.start", Some(deal()), &actor).await.expect("the audit");
+}
+
+/// Two instances renew at once: the pair of the one that is late must not cover the other's.
+async fn tokens_are_replaced_by_who_knows_the_last_ones(stores: &Stores) {
+    let replace = async |known, bytes: Option<&[u8]>| {
+        stores.vault.replace(known, bytes.map(<[u8]>::to_vec)).await.expect("an answer")
+    };
+    let load = async || stores.vault.load().await.expect("the tokens");
+    let first = load().await;
+    assert_eq!((first.version, first.sealed), (0, None));
+    assert_eq!(replace(0, Some(b"one")).await, Some(1));
+    assert_eq!(replace(0, Some(b"two")).await, None, "somebody was faster");
+    assert_eq!(replace(0, Some(b"one")).await, Some(1), "the answer to this very change was lost");
+    let kept = load().await;
+    assert_eq!((kept.version, kept.sealed.as_deref()), (1, Some(&b"one"[..])));
+    assert!(kept.age < Duration::from_secs(60));
+    assert_eq!(replace(1, Some(b"\0\xff")).await, Some(2));
+    assert_eq!(replace(2, None).await, Some(3));
+    assert_eq!(replace(1, Some(b"one")).await, None, "what is gone does not come back");
+    let gone = load().await;
+    assert_eq!((gone.version, gone.sealed), (3, None));
+}
+
+async fn the_handler_is_remembered_beside_the_tokens(stores: &Stores) {
+    let handler = async || stores.registrations.handler().await.expect("the handler");
+    let keep = async |url: Option<&str>| {
+        stores.registrations.keep_handler(url.map(str::to_owned)).await.expect("the handler is kept");
+    };
+    assert_eq!(handler().await, None);
+    keep(Some("https://a.example/")).await;
+    assert_eq!(handler().await.as_deref(), Some("https://a.example/"));
+    assert_eq!(stores.vault.replace(0, Some(b"one".to_vec())).await.expect("an answer"), Some(1));
+    keep(Some("https://b.example/")).await;
+    assert_eq!(stores.vault.load().await.expect("the tokens").sealed.as_deref(), Some(&b"one"[..]));
+    assert_eq!(handler().await.as_deref(), Some("https://b.example/"));
+    keep(None).await;
+    assert_eq!(handler().await, None);
 }
 
 #[cfg(test)]

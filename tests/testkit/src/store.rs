@@ -1,5 +1,6 @@
 //! Every store port in memory, with the rules of the real store: read order, fencing, one run at a time.
 
+mod application;
 mod board;
 mod deletions;
 mod inbox;
@@ -93,6 +94,8 @@ struct State {
     settings: HashMap<EntityType, EntitySettings>,
     inbox: FakeInbox,
     audit: Vec<(&'static str, Option<EntityType>, String)>,
+    vault: (i64, Option<Vec<u8>>),
+    handler: Option<String>,
     portal: Option<String>,
     profile: Option<PortalProfile>,
     /// Each with the user whose webhook it was made with.

@@ -93,7 +93,8 @@ pub trait RegistrationStore: Send + Sync {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait PortalGrant: Send + Sync {
-    /// Keeps the tokens of an installation once the portal itself took them. [`TokenError::Rejected`] when it did not.
+    /// Keeps the tokens of an installation once the portal itself took them. [`TokenError::NotProven`] when it did
+    /// not, or when they contradict what is known of the application.
     async fn install(&self, installation: &Installation) -> Result<(), TokenError>;
 
     /// Exchanges a code for tokens at the authorisation server, and keeps them.
@@ -105,8 +106,8 @@ pub trait PortalGrant: Send + Sync {
     /// What events must show; `None` when there are no tokens, or none came with them. At most some seconds old.
     async fn application_token(&self) -> Result<Option<Secret>, TokenError>;
 
-    /// Where a person authorises the application.
-    fn authorize_url(&self, state: &str) -> String;
+    /// Where a person authorises the application; `None` with an incoming webhook.
+    fn authorize_url(&self, state: &str) -> Option<String>;
 }
 
 /// The portal's list of our handlers.
