@@ -57,10 +57,15 @@ impl Watch {
     /// How long this instance has been away, if it has been and it can be told by now whether others were there.
     fn away(&mut self, beat: &Beat) -> Option<Duration> {
         let own = beat.own?;
-        match self.started.take() {
-            Some(started) => Some(started.elapsed()),
-            None => (own >= SILENT_AFTER).then_some(own),
+        if let Some(started) = self.started {
+            // Another one notes that it is there as often as this one does.
+            let told = started.elapsed() >= BEAT_EVERY * 2;
+            return told.then(|| {
+                self.started = None;
+                started.elapsed()
+            });
         }
+        (own >= SILENT_AFTER).then_some(own)
     }
 
     /// An incremental sync of each entity that is synced at all, and a sweep, because deletions show in no incremental
