@@ -440,6 +440,15 @@ pub trait LeaseStore: Send + Sync {
 
     /// Who has a lease now.
     async fn holder(&self, scope: Scope) -> Result<Option<HeldBy>, StoreError>;
+
+    /// Who has leases of these scopes now; scopes that nobody holds are left out.
+    async fn holders(&self, scopes: &[Scope]) -> Result<Vec<(Scope, HeldBy)>, StoreError> {
+        let mut held = Vec::new();
+        for scope in scopes {
+            held.extend(self.holder(*scope).await?.map(|holder| (*scope, holder)));
+        }
+        Ok(held)
+    }
 }
 
 /// A field of the data dictionary.
