@@ -1,25 +1,27 @@
 //! How the replica stands.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::StoreError;
 use b24sync_domain::mapping::rows::{ContentHash, Rejection, RowBatch};
-use b24sync_domain::ports::{EntityOverview, Quarantined, StatusStore};
+use b24sync_domain::ports::{EntityOverview, LoggedRun, Quarantined, StatusStore};
 use b24sync_domain::progress::Cursor;
 use b24sync_domain::reconcile::Fingerprint;
 use chrono::{DateTime, Utc};
-use diesel::dsl::count_star;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl};
 use diesel_async::RunQueryDsl as _;
 
 use crate::connection::Connection;
 use crate::error::Trouble;
 use crate::runs::{Logged, LoggedColumns, logged_columns, logged_run};
-use crate::schema::{entity_progress, quarantine, replicas};
+use crate::schema::{quarantine, replicas};
 use crate::sql::{catalog, compare, fingerprints, sql};
 use crate::store::PgStore;
 use crate::transaction::retrying;
+use crate::{row_counts, settings};
 
 /// Rows that one comparison carries.
 const ROWS_AT_ONCE: usize = 500;
@@ -29,11 +31,7 @@ impl StatusStore for PgStore {
     async fn overview(&self) -> Result<Vec<EntityOverview>, StoreError> {
         retrying("reading the status", || async {
             let mut connection = self.connections().lend().await?;
-            let mut overviews = Vec::new();
-            for entity in EntityType::all() {
-                overviews.push(Box::pin(overview(&mut connection, self, entity)).await?);
-            }
-            Ok(overviews)
+            overview(&mut connection, self).await
         })
         .await
     }
@@ -100,38 +98,55 @@ fn fingerprint(row: (i64, Option<Vec<u8>>, bool, bool)) -> Option<Fingerprint> {
     Some(Fingerprint { id: RecordId::new(id)?, hash, has_row, quarantined })
 }
 
-async fn overview(connection: &mut Connection, store: &PgStore, entity: EntityType) -> Result<EntityOverview, Trouble> {
-    let quarantined = quarantine::table
-        .filter(quarantine::entity.eq(entity.type_id()))
-        .select(count_star())
-        .first(connection)
-        .await?;
-    let watermark: Option<Option<DateTime<Utc>>> = entity_progress::table
-        .find(entity.type_id())
-        .select(entity_progress::watermark)
-        .first(connection)
-        .await
-        .optional()?;
-    Ok(EntityOverview {
-        entity,
-        settings: crate::settings::of_entity(connection, store, entity).await?,
-        rows: rows(connection, store, entity).await?,
-        quarantined,
-        last_run: last_run(connection, store, entity).await?,
-        watermark: watermark.flatten(),
-    })
+async fn overview(connection: &mut Connection, store: &PgStore) -> Result<Vec<EntityOverview>, Trouble> {
+    let settings = settings::of_all(connection, store).await?;
+    let standings = standings(connection, store).await?;
+    let mut last_runs = last_runs(connection, store).await?;
+    let mut overviews = Vec::new();
+    for settings in settings {
+        let entity = settings.entity;
+        let (_, exists, keeps_deleted, watermark, quarantined) =
+            *standings.iter().find(|standing| standing.0 == entity.type_id()).unwrap_or(&UNKNOWN);
+        let rows = if exists { Some(row_counts::rows(connection, store, entity, keeps_deleted).await?) } else { None };
+        let last_run = last_runs.remove(entity.key());
+        overviews.push(EntityOverview { entity, settings, rows, quarantined, last_run, watermark });
+    }
+    Ok(overviews)
 }
 
-/// An estimate would be wrong just when somebody looks closely, so the rows are counted.
-async fn rows(connection: &mut Connection, store: &PgStore, entity: EntityType) -> Result<Option<i64>, Trouble> {
-    let table = store.table(entity);
-    if catalog::relation(connection, table).await?.is_none() {
-        return Ok(None);
-    }
-    let live = if keeps_deleted(connection, entity).await? { " where deleted_at is null" } else { "" };
-    let statement = sql("select count(*) from ").table(table).text(live).rows::<(BigInt,)>();
-    let (rows,): (i64,) = connection.load_one(statement).await?;
-    Ok(Some(rows))
+/// Entity, whether its table exists, whether that keeps rows of deleted records, watermark, records in quarantine.
+type Standing = (i16, bool, bool, Option<DateTime<Utc>>, i64);
+
+const UNKNOWN: Standing = (0, false, false, None, 0);
+
+async fn standings(connection: &mut Connection, store: &PgStore) -> Result<Vec<Standing>, Trouble> {
+    let type_ids: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
+    let tables: Vec<&str> = EntityType::all().map(EntityType::table).collect();
+    let statement = sql("select e.entity, exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.relname = e.name and n.nspname = ")
+        .bind::<Text, _>(store.tables().schema())
+        .text("), coalesce(r.keeps_deleted, false), p.watermark, (select count(*) from b24sync.quarantine q where q.entity = e.entity) from unnest(")
+        .bind::<Array<SmallInt>, _>(type_ids)
+        .text("::smallint[], ")
+        .bind::<Array<Text>, _>(tables)
+        .text("::text[]) as e(entity, name) left join b24sync.replicas r on r.entity = e.entity left join b24sync.entity_progress p on p.entity = e.entity")
+        .rows::<(SmallInt, Bool, Bool, Nullable<Timestamptz>, BigInt)>();
+    connection.load_rows(statement).await
+}
+
+/// The newest run of each entity, by its key.
+async fn last_runs(connection: &mut Connection, store: &PgStore) -> Result<HashMap<String, LoggedRun>, Trouble> {
+    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
+    let logs = store.tables().logs();
+    let statement = sql("select ")
+        .text(logged_columns())
+        .text(" from unnest(")
+        .bind::<Array<Text>, _>(keys)
+        .text("::text[]) as e(key) cross join lateral (select * from ")
+        .table(logs)
+        .text(" as log where log.entity_type = e.key order by log.id desc limit 1) as l")
+        .rows::<LoggedColumns>();
+    let rows: Vec<Logged> = connection.load_rows(statement).await?;
+    Ok(rows.into_iter().map(logged_run).map(|run| (run.entity.clone(), run)).collect())
 }
 
 /// Whether the table has rows of deleted records, and the column that tells them from the others.
@@ -139,23 +154,6 @@ async fn keeps_deleted(connection: &mut Connection, entity: EntityType) -> Resul
     let keeps: Option<bool> =
         replicas::table.find(entity.type_id()).select(replicas::keeps_deleted).first(connection).await.optional()?;
     Ok(keeps.unwrap_or_default())
-}
-
-async fn last_run(
-    connection: &mut Connection,
-    store: &PgStore,
-    entity: EntityType,
-) -> Result<Option<b24sync_domain::ports::LoggedRun>, Trouble> {
-    let statement = sql("select ")
-        .text(logged_columns())
-        .text(" from ")
-        .table(store.tables().logs())
-        .text(" as l where l.entity_type = ")
-        .bind::<Text, _>(entity.key())
-        .text(" order by l.id desc limit 1")
-        .rows::<LoggedColumns>();
-    let row: Option<Logged> = connection.load_row(statement).await?;
-    Ok(row.map(logged_run))
 }
 
 type QuarantineRow = (i16, i64, Option<String>, String, Option<String>, DateTime<Utc>, DateTime<Utc>);
