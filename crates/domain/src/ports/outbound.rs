@@ -511,7 +511,7 @@ pub struct EntityOverview {
     pub entity: EntityType,
     /// Its settings.
     pub settings: EntitySettings,
-    /// Rows of the table; `None` when there is no table yet.
+    /// Rows of the table, of a large one as they were some seconds ago; `None` when there is no table yet.
     pub rows: Option<i64>,
     /// Records in quarantine.
     pub quarantined: i64,
