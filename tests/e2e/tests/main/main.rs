@@ -14,6 +14,7 @@ mod demo;
 mod drift;
 mod events;
 mod events_cost;
+mod events_lost;
 mod faults;
 mod full_sync;
 mod incremental;
