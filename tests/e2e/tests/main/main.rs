@@ -15,6 +15,7 @@ mod drift;
 mod events;
 mod events_cost;
 mod events_lost;
+mod events_survive;
 mod faults;
 mod full_sync;
 mod incremental;
