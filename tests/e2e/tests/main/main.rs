@@ -16,6 +16,7 @@ mod events;
 mod events_cost;
 mod events_lost;
 mod events_survive;
+mod events_tokens;
 mod events_two;
 mod faults;
 mod full_sync;
