@@ -25,6 +25,13 @@ pub(crate) async fn differences(portal: &Portal, client: &Client, dialect: Diale
     found
 }
 
+/// Every difference in deals.
+pub(crate) async fn deal_differences(portal: &Portal, client: &Client) -> Vec<String> {
+    let mut found = Vec::new();
+    entity_differences(portal, client, Dialect::Item, Entity::Deal, "crm_deals", &mut found).await;
+    found
+}
+
 /// The same for one entity.
 pub(crate) async fn entity_differences(
     portal: &Portal,

@@ -30,7 +30,13 @@ impl Service {
     /// One with these further settings.
     pub(crate) fn start_with(stage: &Stage, settings: &[(&str, &str)]) -> Service {
         let mut command = stage.command(&["serve", "--host", "127.0.0.1", "--port", "0"]);
-        command.env("SUPABASE_URL", PROJECT).env("SUPABASE_JWT_SECRET", SECRET).envs(settings.iter().copied());
+        command.envs(settings.iter().copied());
+        Service::launch(command)
+    }
+
+    /// One that is started by this command.
+    pub(crate) fn launch(mut command: Command) -> Service {
+        command.env("SUPABASE_URL", PROJECT).env("SUPABASE_JWT_SECRET", SECRET);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let line = lines.find(|line| line.contains("listening on http://")).expect("it says where it listens");
@@ -82,10 +88,30 @@ impl Service {
         code
     }
 
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends SIGKILL and waits for the end.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Memory that it occupies, in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
+        self.memory_kib("VmRSS:")
+    }
+
+    /// The most memory that it ever occupied, in KiB.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        self.memory_kib("VmHWM:")
+    }
+
+    fn memory_kib(&self, what: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(what)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 }
@@ -99,8 +125,12 @@ impl Drop for Service {
 
 /// A portal with deals only, and a migrated database; what runs is what the test starts.
 pub(crate) async fn unscheduled(deals: u64) -> Stage {
-    let stage =
-        Stage::new(PortalConfig { counts: Counts::deals(deals), user_fields: 1, ..PortalConfig::default() }).await;
+    unscheduled_of(PortalConfig { counts: Counts::deals(deals), user_fields: 1, ..PortalConfig::default() }).await
+}
+
+/// The same with a portal of one's own.
+pub(crate) async fn unscheduled_of(config: PortalConfig) -> Stage {
+    let stage = Stage::new(config).await;
     stage.run(&["migrate"]).await.expect_success();
     for entity in ["company", "contact", "lead", "deal"] {
         stage.run(&["config", "set", entity, "--enabled", "false"]).await.expect_success();

@@ -7,6 +7,8 @@ use b24sync_portal_emulator::{Counts, Dialect, Entity, Fault, FaultPlan, PortalC
 use tokio_postgres::Client;
 
 use crate::compare::differences;
+use crate::control_tables::{log, number, until};
+use crate::listening::deals_are_equal;
 use crate::stage::Stage;
 
 /// An instance that ends with the test.
@@ -41,23 +43,6 @@ impl Drop for Instance {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-async fn number(client: &Client, sql: &str) -> i64 {
-    client.query_one(sql, &[]).await.map_or(0, |row| row.get(0))
-}
-
-async fn until(client: &Client, what: &str, sql: &str) {
-    let deadline = Instant::now() + Duration::from_secs(90);
-    while number(client, sql).await == 0 {
-        assert!(Instant::now() < deadline, "{what} did not happen: {:#?}", log(client).await);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn log(client: &Client) -> Vec<String> {
-    let sql = "select concat_ws(' ', id, entity_type, sync_type, status, records_processed, error_message) from sync_logs order by id";
-    client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
 const ALL_DONE: &str = "select count(*) from (select count(distinct entity_type) as n from sync_logs where status = 'completed') c where n = 4";
@@ -105,13 +90,6 @@ fn slow() -> PortalConfig {
     PortalConfig { counts: Counts::deals(9_000), user_fields: 3, ..PortalConfig::default() }
 }
 
-async fn deals_are_equal(stage: &Stage, client: &Client) {
-    let mut found = Vec::new();
-    let (entity, table) = (Entity::Deal, "crm_deals");
-    crate::compare::entity_differences(stage.portal(), client, Dialect::Item, entity, table, &mut found).await;
-    assert!(found.is_empty(), "{:#?}", &found[..found.len().min(10)]);
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i7_an_instance_that_is_killed_loses_nothing_and_another_finishes_its_run() {
     let stage = Stage::new(slow()).await;
@@ -130,7 +108,7 @@ async fn i7_an_instance_that_is_killed_loses_nothing_and_another_finishes_its_ru
     )
     .await;
     stage.portal().set_faults(FaultPlan::none());
-    deals_are_equal(&stage, &client).await;
+    deals_are_equal(stage.portal(), &client).await;
     assert_eq!(
         number(&client, "select count(*) from sync_logs where entity_type = 'deal'").await,
         1,
@@ -161,7 +139,7 @@ async fn an_instance_that_stops_hands_its_run_over_and_an_api_instance_does_none
     )
     .await;
     stage.portal().set_faults(FaultPlan::none());
-    deals_are_equal(&stage, &client).await;
+    deals_are_equal(stage.portal(), &client).await;
     assert_eq!((second.terminate().await, api.terminate().await), (Some(0), Some(0)));
 }
 

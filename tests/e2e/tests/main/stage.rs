@@ -70,6 +70,19 @@ pub(crate) fn port_of(url: &str) -> u16 {
     around_port(url).1
 }
 
+/// The program, told where the portal and the database are.
+pub(crate) fn between(portal: &RunningPortal, database: &str, arguments: &[&str]) -> Command {
+    let mut command = program();
+    command
+        .env("BITRIX_WEBHOOK_URL", portal.webhook_url())
+        .env("DATABASE_URL", database)
+        .env("BITRIX_ALLOW_LOOPBACK", "true")
+        .env("BITRIX_RATE_PER_SECOND", "10000")
+        .env("BITRIX_RATE_BURST", "100000")
+        .args(arguments);
+    command
+}
+
 /// A portal and a database of a test's own.
 pub(crate) struct Stage {
     pub(crate) portal: RunningPortal,
@@ -85,15 +98,7 @@ impl Stage {
 
     /// The program, told where the portal and the database are.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = program();
-        command
-            .env("BITRIX_WEBHOOK_URL", self.portal.webhook_url())
-            .env("DATABASE_URL", self.database.url())
-            .env("BITRIX_ALLOW_LOOPBACK", "true")
-            .env("BITRIX_RATE_PER_SECOND", "10000")
-            .env("BITRIX_RATE_BURST", "100000")
-            .args(arguments);
-        command
+        between(&self.portal, &self.database.url(), arguments)
     }
 
     /// Runs the program to its end.

@@ -205,7 +205,7 @@ impl Node {
         let Self::All(nodes) = self else { return (i64::MIN, i64::MAX) };
         nodes.iter().fold((i64::MIN, i64::MAX), |(low, high), node| {
             let (other_low, other_high) = match node {
-                Self::Test(test) if test.is_id => test.bound().unwrap_or((i64::MIN, i64::MAX)),
+                Self::Test(test) if test.is_id => test.range(),
                 Self::All(_) => node.id_bounds(),
                 _ => (i64::MIN, i64::MAX),
             };
@@ -254,6 +254,16 @@ impl Test {
             Operator::LessOrEqual => Some((i64::MIN, id)),
             _ => None,
         }
+    }
+
+    /// The range of ids in which all lie that a comparison accepts.
+    fn range(&self) -> (i64, i64) {
+        let anything = (i64::MIN, i64::MAX);
+        if self.operator != Operator::Equal {
+            return self.bound().unwrap_or(anything);
+        }
+        let ids = self.operands.iter().map(Operand::id);
+        ids.clone().min().zip(ids.max()).unwrap_or(anything)
     }
 
     fn accepts_id(&self, id: i64) -> bool {

@@ -1,0 +1,59 @@
+//! What events cost: requests to the portal, and memory.
+
+use b24sync_portal_emulator::{Counts, DeliveryPlan, Entity, PortalConfig};
+
+use crate::listening::{TOKEN, deals_are_equal, settled, subscribe};
+use crate::running::{Service, figure, unscheduled_of};
+use crate::stage::Stage;
+
+/// Memory that the service may occupy while it applies them, in KiB.
+const MOST_MEMORY: u64 = 100 * 1024;
+
+/// A portal whose deals are in the replica, and a service that does nothing but apply its events.
+async fn stage(deals: u64, user_fields: usize) -> (Stage, Service) {
+    let counts = Counts::deals(deals);
+    let stage = unscheduled_of(PortalConfig { counts, user_fields, ..PortalConfig::default() }).await;
+    stage.run(&["sync", "deal"]).await.expect_success();
+    let service = Service::start_with(&stage, &[("BITRIX_APPLICATION_TOKENS", TOKEN)]);
+    subscribe(stage.portal(), &service.address);
+    stage.portal().set_delivery_plan(DeliveryPlan { parallel: 16, ..DeliveryPlan::default() });
+    stage.portal().reset_stats();
+    (stage, service)
+}
+
+/// All of these events were answered with 200.
+fn all_accepted(stage: &Stage, events: u64) {
+    let deliveries = stage.portal().deliveries();
+    assert_eq!(deliveries.answered, [(200, events)].into(), "{deliveries:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_events_on_ten_thousand_deals_cost_at_most_ten_requests() {
+    let (stage, service) = stage(10_000, 38).await;
+    let (portal, client) = (stage.portal(), stage.client().await);
+    portal.bulk_edit_in_one_second(Entity::Deal, &portal.ids(Entity::Deal));
+    settled(portal, &client).await;
+    let stats = portal.stats();
+    all_accepted(&stage, 10_000);
+    deals_are_equal(portal, &client).await;
+    figure(&format!("{} requests, {} KiB at most, {:?}", stats.http_requests, service.peak_kib(), stats.by_method));
+    assert!(stats.http_requests <= 10, "{stats:?}");
+    assert!(service.peak_kib() < MOST_MEMORY, "{} KiB", service.peak_kib());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_events_on_one_deal_cost_at_most_three_reads() {
+    let (stage, _service) = stage(300, 38).await;
+    let (portal, client) = (stage.portal(), stage.client().await);
+    let deal = portal.ids(Entity::Deal)[7];
+    for edit in 0..1_000 {
+        portal.edit(Entity::Deal, deal, [("TITLE", format!("edit {edit}").into())]);
+    }
+    settled(portal, &client).await;
+    let stats = portal.stats();
+    all_accepted(&stage, 1_000);
+    deals_are_equal(portal, &client).await;
+    figure(&format!("{} requests, {:?}", stats.http_requests, stats.by_method));
+    let reads = stats.by_method["crm.item.list"] + stats.by_method.get("crm.item.get").copied().unwrap_or_default();
+    assert!(reads <= 3, "{stats:?}");
+}
