@@ -10,12 +10,12 @@ use b24sync_application::service::application::{
 };
 use b24sync_application::service::intake::Signals;
 use b24sync_domain::application::{ApplicationError, BoundHandler, Installation, Mode, OfflineBatch, TokenError};
-use b24sync_domain::error::{ErrorKind, SourceError};
+use b24sync_domain::error::{ErrorKind, SourceError, StoreError};
 use b24sync_domain::event::{Hint, Target};
 use b24sync_domain::lease::Scope;
 use b24sync_domain::ports::{
-    ApplicationControl, EventInbox, EventSubscriptions, HintFilter, LeaseStore, OfflineQueue, PortalGrant,
-    RegistrationStore, RunBoard, WebhookRegistration,
+    ApplicationControl, EventInbox, EventSubscriptions, HintFilter, LeaseStore, MockEventInbox, OfflineQueue,
+    PortalGrant, RegistrationStore, RunBoard, WebhookRegistration,
 };
 use b24sync_domain::run::RunKind;
 use b24sync_domain::secret::Secret;
@@ -201,8 +201,12 @@ impl Stand {
     }
 
     fn service_with(&self, name: &str, options: ApplicationOptions) -> ApplicationService {
+        ApplicationService::new(self.ports(name), options, Arc::clone(&self.signals))
+    }
+
+    fn ports(&self, name: &str) -> ApplicationPorts {
         let (portal, store) = (|| Arc::new(self.portal.clone()), || Arc::<FakeStore>::clone(&self.store));
-        let ports = ApplicationPorts {
+        ApplicationPorts {
             grant: portal(),
             subscriptions: portal(),
             queue: portal(),
@@ -211,8 +215,7 @@ impl Stand {
             runs: store(),
             leases: store(),
             instances: Arc::new(NamedInstance::new(name)),
-        };
-        ApplicationService::new(ports, options, Arc::clone(&self.signals))
+        }
     }
 
     /// A service that is tended in the background.
@@ -438,6 +441,24 @@ async fn a_crash_before_storing_loses_nothing_either() {
     let _survivor = stand.tended("two");
     within(65, "the reservation is cleared", async || stand.portal.rows() == (0, 0)).await;
     assert_eq!(stand.hints().await, records([7]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_stored_is_not_cleared() {
+    let stand = Stand::on(Portal::installed());
+    stand.portal.queue([7]);
+    let mut inbox = MockEventInbox::new();
+    let refusal = || StoreError::Unavailable { doing: "testing", source: "it was told to".into() };
+    inbox.expect_accept().times(1..).returning(move |_| Err(refusal()));
+    let service = ApplicationService::new(
+        ApplicationPorts { inbox: Arc::new(inbox), ..stand.ports("one") },
+        ApplicationOptions::default(),
+        Arc::clone(&stand.signals),
+    );
+    let (tending, stop) = (service.clone(), stand.stop.clone());
+    TaskTracker::new().spawn(async move { tending.tend(&stop).await });
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    assert_eq!(stand.portal.rows(), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
