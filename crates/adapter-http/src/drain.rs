@@ -4,6 +4,20 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use crate::connections::Connections;
+use crate::door::Door;
+
+/// How long connections may stay open at least, once no new ones come: their next answer tells clients that it is the
+/// last one, and what lies between the system and the threads of the server is taken up.
+const LAST_ANSWERS: Duration = Duration::from_millis(250);
+
+/// How long the server waits at most for the first request of a connection.
+const FIRST_REQUESTS: Duration = Duration::from_secs(1);
+
+/// Time between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Whether the service is going out of service; every part that waits listens to it.
 #[derive(Debug, Clone)]
@@ -44,11 +58,19 @@ pub struct Drain {
     switch: DrainSwitch,
     server: ServerHandle,
     notice: Duration,
+    door: Door,
+    connections: Connections,
 }
 
 impl Drain {
-    pub(crate) fn new(switch: DrainSwitch, server: ServerHandle, notice: Duration) -> Drain {
-        Drain { switch, server, notice }
+    pub(crate) fn new(
+        switch: DrainSwitch,
+        server: ServerHandle,
+        notice: Duration,
+        door: Door,
+        connections: Connections,
+    ) -> Drain {
+        Drain { switch, server, notice, door, connections }
     }
 
     /// Readiness says no from now on and event streams end; other requests are still served.
@@ -56,11 +78,23 @@ impl Drain {
         self.switch.begin();
     }
 
-    /// Begins, waits for `drain_notice`, stops accepting, and returns when open requests have finished or their time is
-    /// up. The server must be polled meanwhile.
-    pub async fn stop(&self) {
+    /// Begins, waits for `drain_notice`, lets no new connection in, and returns when open requests have finished or their
+    /// time is up. The server must be polled meanwhile.
+    ///
+    /// A server that stops drops what it has accepted but not read, and the system resets what the server has not
+    /// accepted: to clients both look like requests that failed. So the door is shut first, and what is inside is served.
+    pub async fn stop(self) {
         self.begin();
-        tokio::time::sleep(self.notice).await;
+        sleep(self.notice).await;
+        self.door.shut();
+        let shut = Instant::now();
+        while shut.elapsed() < LAST_ANSWERS
+            || (self.connections.some_have_not_asked() && shut.elapsed() < FIRST_REQUESTS)
+        {
+            sleep(LOOK_EVERY).await;
+        }
+        // The listener is closed with the last of its owners; until then clients that it does not hear wait for it.
+        drop(self.door);
         self.server.stop(true).await;
     }
 }

@@ -15,6 +15,8 @@
 mod auth;
 mod body;
 mod client;
+mod connections;
+mod door;
 mod drain;
 mod gate;
 mod handlers;

@@ -11,6 +11,7 @@ use metrics::{counter, histogram};
 use tracing::Instrument;
 
 use crate::auth::Caller;
+use crate::connections::Entry;
 use crate::drain::Draining;
 use crate::problem;
 use crate::request_id::{self, RequestId};
@@ -25,7 +26,9 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let id = RequestId::of(request.request());
     let method = request.method().clone();
     let span = tracing::info_span!("http.request", request.id = %id);
+    let busy = request.request().conn_data::<Entry>().map(Entry::busy);
     let answer = next.call(request).instrument(span.clone()).await?;
+    drop(busy);
     let mut answer = problem::translate(answer.map_into_boxed_body());
     if let Some(value) = id.header() {
         answer.headers_mut().insert(request_id::HEADER, value);

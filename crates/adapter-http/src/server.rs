@@ -13,7 +13,10 @@ use b24sync_domain::ports::{
     ApplicationControl, Authenticator, EventIntake, Happenings, HealthQuery, HistoryQuery, InboxControl, MappingQuery,
     MetricsQuery, SchedulerQuery, SettingsControl, StatusQuery, SyncControl, WebhookRegistration,
 };
+use socket2::SockRef;
 
+use crate::connections::Connections;
+use crate::door::Door;
 use crate::drain::{Drain, DrainSwitch, Draining};
 use crate::gate::Gate;
 use crate::handlers::docs::Description;
@@ -29,6 +32,8 @@ const DISCONNECT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Connections of watchers at once.
 const METRICS_CONNECTIONS: usize = 64;
+/// Connections that may wait to be accepted.
+const BACKLOG: std::ffi::c_int = 2048;
 
 /// The inbound ports that handlers call.
 #[derive(Clone)]
@@ -153,7 +158,18 @@ pub fn build(ports: ApiPorts, settings: ApiSettings, listener: TcpListener) -> i
     let workers = settings.workers.unwrap_or_else(|| available_parallelism().map_or(1, usize::from)).max(1);
     let (api, switch) = Api::new(ports, settings);
     let settings = api.settings.clone();
-    let server = HttpServer::new(move || app(&api))
+    let connections = Connections::new(settings.room(), settings.patience());
+    let (watched, accepting) = (connections.clone(), connections.clone());
+    // What was bound by the standard library has room for 128, and a client that finds no room waits for a second.
+    SockRef::from(&listener).listen(BACKLOG)?;
+    let door = Door::of(&listener)?;
+    let factory = move || {
+        // On each thread, because there is no other place for it: looking twice as often does no harm.
+        actix_web::rt::spawn(watched.clone().watch());
+        app(&api)
+    };
+    let server = HttpServer::new(factory)
+        .on_connect(move |stream, extensions| accepting.accepted(stream, extensions))
         .workers(workers)
         .max_connections(settings.max_connections.div_ceil(workers))
         .client_request_timeout(settings.head_timeout)
@@ -163,7 +179,7 @@ pub fn build(ports: ApiPorts, settings: ApiSettings, listener: TcpListener) -> i
         .disable_signals()
         .listen(listener)?
         .run();
-    let drain = Drain::new(switch, server.handle(), settings.drain_notice);
+    let drain = Drain::new(switch, server.handle(), settings.drain_notice, door, connections);
     Ok((server, drain))
 }
 

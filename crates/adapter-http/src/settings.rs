@@ -24,7 +24,7 @@ pub struct ApiSettings {
     pub allowed_origins: Vec<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
-    /// Connections at once, over all threads.
+    /// Connections at once, over all threads. Near it, connections on which nothing goes on make room for new ones.
     pub max_connections: usize,
     /// Listeners of `/api/v1/events` at once.
     pub max_listeners: usize,
@@ -105,6 +105,17 @@ impl Default for ApiSettings {
 }
 
 impl ApiSettings {
+    /// So many connections may stay without making room for others. The rest of `max_connections` is for those that are
+    /// closing, and for threads that have more than their share.
+    pub(crate) fn room(&self) -> usize {
+        (self.max_connections - self.max_connections / 8).max(1)
+    }
+
+    /// How long nothing may go on on a connection, whatever the client sends or does not read meanwhile.
+    pub(crate) fn patience(&self) -> Duration {
+        self.keep_alive + self.head_timeout
+    }
+
     /// What is wrong with them, in sentences for whoever set them; empty when nothing is.
     pub fn problems(&self) -> Vec<String> {
         let mut problems: Vec<String> = self

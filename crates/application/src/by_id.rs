@@ -93,8 +93,8 @@ pub(crate) async fn apply(
         named.shown.extend(batch.ids().iter().enumerate().map(|(row, id)| (*id, batch.modified(row))));
         pass.store(plan, batch, None).await?;
         let absent: Vec<RecordId> = part.iter().copied().filter(|id| !named.shown.contains_key(id)).collect();
-        for absent in absent.chunks(MAX_EVIDENCE) {
-            settle_absent(pass, plan, absent, &mut named).await?;
+        if !absent.is_empty() {
+            settle_absent(pass, plan, &absent, &mut named).await?;
         }
     }
     Ok(Some(named))
@@ -107,12 +107,21 @@ async fn settle_absent(
     absent: &[RecordId],
     named: &mut Named,
 ) -> Result<(), SyncError> {
-    // Some of the latest may be among those that are asked for.
-    let controls = pass.controls(ReadToken(0), absent.len() + SPARE_CONTROLS).await?;
-    let Some(evidence) = deletions::question(pass, absent, &controls, false).await? else {
-        named.unproven.extend(absent);
-        return Ok(());
-    };
-    named.found.extend(&evidence.found);
-    deletions::settle(pass, plan, evidence, &mut named.gone).await
+    let controls = controls(pass, absent).await?;
+    for asked in absent.chunks(MAX_EVIDENCE) {
+        let Some(evidence) = deletions::question(pass, asked, &controls, false).await? else {
+            named.unproven.extend(asked);
+            continue;
+        };
+        named.found.extend(&evidence.found);
+        deletions::settle(pass, plan, evidence, &mut named.gone).await?;
+    }
+    Ok(())
+}
+
+/// Records that were seen last, none of them among those that are missing now: many of these may have been seen last.
+async fn controls(pass: &Pass<'_>, absent: &[RecordId]) -> Result<Vec<RecordId>, SyncError> {
+    let missing: HashSet<RecordId> = absent.iter().copied().collect();
+    let seen = pass.controls(ReadToken(0), absent.len() + SPARE_CONTROLS).await?;
+    Ok(seen.into_iter().filter(|id| !missing.contains(id)).collect())
 }

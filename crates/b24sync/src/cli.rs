@@ -69,6 +69,11 @@ pub enum Command {
     /// Shows records that could not be stored, and why; reads them again.
     #[command(after_help = "Examples:\n  b24sync quarantine list deal\n  b24sync quarantine retry --all")]
     Quarantine(QuarantineArgs),
+    /// Shows events of the portal that wait to be applied, and those that could not be.
+    #[command(
+        after_help = "Examples:\n  b24sync inbox list\n  b24sync inbox retry deal --id 7405\n  b24sync inbox discard deal"
+    )]
+    Inbox(InboxArgs),
     /// Shows what was done, newest first.
     #[command(after_help = "Examples:\n  b24sync history\n  b24sync history deal --status failed --limit 5")]
     History(HistoryArgs),
@@ -308,6 +313,56 @@ pub enum QuarantineCommand {
     },
 }
 
+/// Arguments of `inbox`.
+#[derive(Debug, Args)]
+pub struct InboxArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: InboxCommand,
+}
+
+/// What can be done about events.
+#[derive(Debug, Subcommand)]
+pub enum InboxCommand {
+    /// Lists events that wait and dead letters, oldest first.
+    #[command(after_help = "Example:\n  b24sync inbox list deal --dead")]
+    List {
+        /// Only this entity.
+        entity: Option<String>,
+        /// Only dead letters: what could not be applied after many attempts.
+        #[arg(long)]
+        dead: bool,
+        /// At most so many.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        limit: u32,
+        /// Database.
+        #[command(flatten)]
+        database: Box<DatabaseArgs>,
+    },
+    /// Makes dead letters live again; a running service applies them within seconds.
+    #[command(after_help = "Examples:\n  b24sync inbox retry\n  b24sync inbox retry deal --id 7405")]
+    Retry(ChosenEvents),
+    /// Forgets dead letters; the next sync that lists their records sees them all the same.
+    #[command(after_help = "Example:\n  b24sync inbox discard deal --id 7405")]
+    Discard(ChosenEvents),
+}
+
+/// Which events.
+#[derive(Debug, Args)]
+pub struct ChosenEvents {
+    /// Only this entity.
+    pub entity: Option<String>,
+    /// Only this record.
+    #[arg(long, requires = "entity", value_parser = clap::value_parser!(i64).range(1..))]
+    pub id: Option<i64>,
+    /// Those that wait too, not only dead letters.
+    #[arg(long)]
+    pub pending: bool,
+    /// Database.
+    #[command(flatten)]
+    pub database: Box<DatabaseArgs>,
+}
+
 /// Arguments of `history`.
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
@@ -422,6 +477,10 @@ pub struct ServiceConfigArgs {
     /// Web pages that may call the API: exact origins, comma-separated.
     #[arg(long, env = "API_ALLOWED_ORIGINS", help_heading = "Service")]
     pub api_allowed_origins: Option<String>,
+    /// The portal whose events are taken, by its `member_id`; without it, that of whoever has the token
+    /// (`BITRIX_APPLICATION_TOKENS` in the environment).
+    #[arg(long, env = "BITRIX_MEMBER_ID", help_heading = "Service")]
+    pub bitrix_member_id: Option<String>,
     /// Address and port that `/metrics` is served at without a token, `127.0.0.1:9464`; with `METRICS_TOKEN` in the
     /// environment it is served beside the API too.
     #[arg(long, env = "METRICS_BIND", help_heading = "Service")]
@@ -429,6 +488,10 @@ pub struct ServiceConfigArgs {
     /// Proxies whose X-Forwarded-For is believed: addresses or networks, comma-separated.
     #[arg(long, env = "API_TRUSTED_PROXIES", help_heading = "Service")]
     pub api_trusted_proxies: Option<String>,
+    /// Seconds for which /health/ready says no before the service stops to accept connections, so that balancers see it
+    /// [default: 0].
+    #[arg(long, env = "SHUTDOWN_NOTICE_SECONDS", help_heading = "Service")]
+    pub shutdown_notice_seconds: Option<String>,
 }
 
 /// Arguments of `serve`.
@@ -448,7 +511,7 @@ pub struct ServeArgs {
     pub no_migrate: bool,
     /// Service.
     #[command(flatten)]
-    pub service: ServiceConfigArgs,
+    pub service: Box<ServiceConfigArgs>,
     /// Database.
     #[command(flatten)]
     pub database: DatabaseArgs,

@@ -4,12 +4,15 @@
 //! - [`settings`]: flags and environment → checked settings, all problems at once.
 //! - [`wiring`]: settings → adapters → services; the only module that names adapter types.
 //! - [`commands`]: one file a command, ten to forty lines each.
+//! - [`descriptors`]: how many connections the system lets the service have.
 //! - [`failure`]: what went wrong, what to do, and the exit code.
 //!
 //! To add a command: a variant in [`cli`], a file in [`commands`], a line in `run`.
 
+pub mod background;
 pub mod cli;
 pub mod commands;
+pub mod descriptors;
 pub mod failure;
 pub mod instance;
 pub mod lifecycle;
@@ -59,6 +62,7 @@ async fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
         Command::Status(args) => commands::status::run(args, output).await,
         Command::Schema(args) => Box::pin(commands::schema::run(args, output)).await,
         Command::Quarantine(args) => Box::pin(commands::quarantine::run(args, output)).await,
+        Command::Inbox(args) => Box::pin(commands::inbox::run(args, output)).await,
         Command::History(args) => Box::pin(commands::history::run(args, output)).await,
         Command::Config(args) => Box::pin(commands::config::run(args, output)).await,
         Command::Serve(args) => Box::pin(commands::serve::run(args, output)).await,

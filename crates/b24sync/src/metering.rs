@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use b24sync_adapter_postgres::PgStore;
-use b24sync_domain::error::Chain;
-use b24sync_domain::ports::{EntityOverview, MetricsQuery, StatusQuery};
+use b24sync_domain::error::{Chain, StoreError};
+use b24sync_domain::ports::{EntityOverview, EventInbox, InboxDepth, MetricsQuery, StatusQuery};
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
@@ -47,6 +47,14 @@ const FIGURES: &[(&str, Kind, &str)] = &[
     ("b24sync_freshness_lag_seconds", Kind::Gauge, "Now minus the modified time of the newest change that was applied"),
     ("b24sync_quarantined_records", Kind::Gauge, "Records that cannot be stored"),
     ("b24sync_drift_records", Kind::Gauge, "What the last verify found: missing, extra, different"),
+    (
+        "b24sync_events_total",
+        Kind::Counter,
+        "Events of the portal by their answer: accepted, ignored, or the kind of problem",
+    ),
+    ("b24sync_inbox_pending", Kind::Gauge, "Hints that wait to be applied"),
+    ("b24sync_inbox_oldest_seconds", Kind::Gauge, "How long the hint that waits longest has waited; 0 when none does"),
+    ("b24sync_inbox_dead_letters", Kind::Gauge, "Hints that could not be applied"),
     ("b24sync_portal_requests_total", Kind::Counter, "Attempts to call the portal: ok, limited, failed, refused"),
     ("b24sync_portal_limit_answers_total", Kind::Counter, "Answers that named a limit of the portal: rate, operating"),
     (
@@ -106,19 +114,22 @@ pub async fn keep_up(handle: PrometheusHandle, stop: CancellationToken) {
 pub struct Figures {
     handle: PrometheusHandle,
     status: Arc<dyn StatusQuery>,
+    inbox: Arc<dyn EventInbox>,
     store: PgStore,
 }
 
 impl Figures {
     /// What the recorder has, and what these know.
     pub fn new(handle: PrometheusHandle, status: Arc<dyn StatusQuery>, store: PgStore) -> Figures {
-        Figures { handle, status, store }
+        Figures { handle, status, inbox: Arc::new(store.clone()), store }
     }
 
     async fn ask_the_database(&self) -> bool {
-        match tokio::time::timeout(DATABASE_TIMEOUT, self.status.overview()).await {
-            Ok(Ok(overview)) => {
+        let asked = async { Ok::<_, StoreError>((self.status.overview().await?, self.inbox.depth().await?)) };
+        match tokio::time::timeout(DATABASE_TIMEOUT, asked).await {
+            Ok(Ok((overview, depths))) => {
                 overview.iter().for_each(show_entity);
+                depths.iter().for_each(show_depth);
                 true
             }
             Ok(Err(error)) => {
@@ -163,6 +174,13 @@ fn show_entity(overview: &EntityOverview) {
             gauge!("b24sync_drift_records", "entity" => entity, "kind" => kind).set(float(count));
         }
     }
+}
+
+fn show_depth(depth: &InboxDepth) {
+    let entity = depth.entity.key();
+    gauge!("b24sync_inbox_pending", "entity" => entity).set(float(depth.pending));
+    gauge!("b24sync_inbox_dead_letters", "entity" => entity).set(float(depth.dead));
+    gauge!("b24sync_inbox_oldest_seconds", "entity" => entity).set(depth.oldest.unwrap_or_default().as_secs_f64());
 }
 
 /// Exact up to 2^53, and no figure is larger.

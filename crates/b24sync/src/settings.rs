@@ -264,6 +264,17 @@ fn api(args: &ServiceConfigArgs, problems: &mut Problems) -> ApiSettings {
         }
     }
     settings.metrics_token = secret("METRICS_TOKEN", problems).map(|token| TokenDigest::of(token.expose_secret()));
+    settings.drain_notice = Duration::from_secs(problems.parsed(
+        "SHUTDOWN_NOTICE_SECONDS",
+        args.shutdown_notice_seconds.as_deref(),
+        0,
+        "a number from 0 to 60; example: SHUTDOWN_NOTICE_SECONDS=5",
+        |text| text.parse().ok().filter(|seconds| (0..=60).contains(seconds)),
+    ));
+    settings.application_tokens = secret("BITRIX_APPLICATION_TOKENS", problems)
+        .map(|tokens| listed(Some(tokens.expose_secret())).iter().map(|token| TokenDigest::of(token)).collect())
+        .unwrap_or_default();
+    settings.member_id = args.bitrix_member_id.clone().map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
     for problem in settings.problems() {
         problems.add(format!("API_ALLOWED_ORIGINS: {problem}"));
     }

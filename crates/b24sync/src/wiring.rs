@@ -14,15 +14,17 @@ use b24sync_adapter_supabase::{SupabaseAuthenticator, SupabaseSettings};
 use b24sync_application::Ports;
 use b24sync_application::ports::StatusPorts;
 use b24sync_application::service::ServicePorts;
-use b24sync_application::service::control::ControlService;
+use b24sync_application::service::control::{ControlService, InboxService};
 use b24sync_application::status::StatusService;
 use b24sync_domain::access::{Identity, Refusal};
+use b24sync_domain::application::{ApplicationError, BoundHandler, Installation, Registration};
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::{Chain, SourceError, StoreError, SyncError};
 use b24sync_domain::ports::{
-    Authenticator, Clock, CrmSource, Happenings, MappingCheck, MappingQuery, MetricsQuery, PortalPacer, RunObserver,
-    SchemaStore, StatusStore,
+    ApplicationControl, Authenticator, Clock, CrmSource, EventInbox, EventIntake, Happenings, MappingCheck,
+    MappingQuery, MetricsQuery, PortalPacer, RunObserver, SchemaStore, StatusStore, WebhookRegistration,
 };
+use b24sync_domain::secret::Secret;
 use b24sync_embedded_postgres::{EmbeddedPostgres, Settings as EmbeddedSettings, Stop};
 use chrono::{DateTime, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -90,6 +92,26 @@ const DEFAULT_INTERVAL_MINUTES: i32 = 30;
 pub struct Database {
     store: PgStore,
     private: Option<Private>,
+}
+
+/// What the HTTP interface needs besides the database.
+pub struct Outside {
+    /// Dry runs of the mapping.
+    pub mapping: Arc<dyn MappingQuery>,
+    /// What happens.
+    pub happenings: Arc<dyn Happenings>,
+    /// Who calls.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Figures.
+    pub metrics: Arc<dyn MetricsQuery>,
+    /// Events of the portal.
+    pub intake: Arc<dyn EventIntake>,
+    /// The service as an application of the portal.
+    pub application: Arc<dyn ApplicationControl>,
+    /// The portal's handlers.
+    pub registration: Arc<dyn WebhookRegistration>,
+    /// Time between full syncs.
+    pub reconcile: Duration,
 }
 
 /// The private server and the database in it.
@@ -171,16 +193,19 @@ impl Database {
         Arc::new(self.store.clone())
     }
 
+    /// The inbox of events.
+    pub fn inbox(&self) -> Arc<dyn EventInbox> {
+        Arc::new(self.store.clone())
+    }
+
+    /// Shows and steers the inbox.
+    pub fn inbox_control(&self) -> InboxService {
+        InboxService::new(self.inbox())
+    }
+
     /// Ports for the HTTP interface.
-    pub fn api_ports(
-        &self,
-        mapping: Arc<dyn MappingQuery>,
-        happenings: Arc<dyn Happenings>,
-        authenticator: Arc<dyn Authenticator>,
-        metrics: Arc<dyn MetricsQuery>,
-        reconcile: Duration,
-    ) -> ApiPorts {
-        let control = ControlService::new(self.service_ports(), reconcile, DEFAULT_INTERVAL_MINUTES);
+    pub fn api_ports(&self, outside: Outside) -> ApiPorts {
+        let control = ControlService::new(self.service_ports(), outside.reconcile, DEFAULT_INTERVAL_MINUTES);
         ApiPorts {
             syncs: Arc::new(control.clone()),
             status: Arc::new(self.status_service()),
@@ -188,10 +213,14 @@ impl Database {
             scheduler: Arc::new(control.clone()),
             settings: Arc::new(control.clone()),
             health: Arc::new(control),
-            mapping,
-            happenings,
-            authenticator,
-            metrics,
+            mapping: outside.mapping,
+            happenings: outside.happenings,
+            authenticator: outside.authenticator,
+            metrics: outside.metrics,
+            intake: outside.intake,
+            inbox: Arc::new(self.inbox_control()),
+            application: outside.application,
+            registration: outside.registration,
         }
     }
 
@@ -356,6 +385,59 @@ struct NoFigures;
 impl MetricsQuery for NoFigures {
     async fn exposition(&self) -> String {
         String::new()
+    }
+}
+
+/// The service calls the portal with an incoming webhook: what an application does by itself, a person does in the portal.
+pub struct ByHand;
+
+impl ByHand {
+    fn refusal<T>() -> Result<T, ApplicationError> {
+        Err(ApplicationError::ByHand { instructions: "make an outgoing webhook in the portal".to_owned() })
+    }
+}
+
+#[async_trait]
+impl ApplicationControl for ByHand {
+    async fn installed(&self, _: Installation) -> Result<(), ApplicationError> {
+        ByHand::refusal()
+    }
+
+    async fn uninstalled(&self, _: bool) -> Result<(), ApplicationError> {
+        ByHand::refusal()
+    }
+
+    async fn updated(&self) -> Result<(), ApplicationError> {
+        ByHand::refusal()
+    }
+
+    fn offline_events(&self) {}
+
+    async fn exchange_code(&self, _: Secret, _: Option<String>) -> Result<(), ApplicationError> {
+        ByHand::refusal()
+    }
+
+    async fn application_token(&self) -> Result<Option<Secret>, ApplicationError> {
+        Ok(None)
+    }
+
+    fn authorize_url(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+#[async_trait]
+impl WebhookRegistration for ByHand {
+    async fn register(&self, _: &str) -> Result<Registration, ApplicationError> {
+        ByHand::refusal()
+    }
+
+    async fn unregister(&self, _: &str) -> Result<Vec<String>, ApplicationError> {
+        ByHand::refusal()
+    }
+
+    async fn registered(&self) -> Result<Vec<BoundHandler>, ApplicationError> {
+        ByHand::refusal()
     }
 }
 

@@ -20,7 +20,7 @@ impl fmt::Display for RunId {
 }
 
 /// What a run does. The words are those of `sync_logs.sync_type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RunKind {
     /// Reads every record.
     Full,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use b24sync_application::verify::verify;
 use b24sync_domain::error::Chain;
 use b24sync_domain::mapping::TimestampStyle;
-use b24sync_domain::ports::RunLog;
+use b24sync_domain::ports::{EventInbox, RunLog};
 use b24sync_domain::run::{RunKind, RunStatus};
 use b24sync_testkit::build::deal;
 use tokio::time::{Instant, sleep, timeout};
@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chance::millis_of;
 use crate::owner::{Owner, Task};
-use crate::people;
 use crate::portal::Portal;
 use crate::world::World;
+use crate::{events, people};
 
 /// Longer than any history can last, by its own clock.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
@@ -24,6 +24,9 @@ const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 /// Syncs of a kind that may go on with what an earlier one left before one begins anew; and those that the portal may
 /// spoil by what it did before it became quiet.
 const TRIES: usize = 3;
+
+/// Drains, a minute apart, until every hint must have come again.
+const DRAINS: usize = 200;
 
 /// What a history has shown.
 #[derive(Debug)]
@@ -73,9 +76,15 @@ async fn random_phase(world: &Arc<World>) {
             tokio::join!(people::follow_events(Arc::clone(world), end), people::follow_events(Arc::clone(world), end));
         }
     };
+    let carried = async {
+        if world.hints {
+            events::carry(Arc::clone(world), end).await;
+        }
+    };
     tokio::join!(
         people::work(Arc::clone(world), end),
         events,
+        carried,
         Owner::new(world, "A").live(end),
         Owner::new(world, "B").live(end),
     );
@@ -90,6 +99,10 @@ async fn quiet_phase(world: &Arc<World>) -> Result<(), String> {
     world.portal(Portal::show_all);
     world.audit(|audit| audit.note("", || "all is quiet now".to_owned()));
     let owner = Owner::new(world, "Z");
+    if world.hints {
+        drain(world, &owner).await?;
+        check_told(world)?;
+    }
     if world.chance.one_in(4) {
         // A full pass has to come to its end without the help of an incremental one.
         anew(&owner, &Task::Full).await?;
@@ -107,18 +120,46 @@ async fn quiet_phase(world: &Arc<World>) -> Result<(), String> {
     check_log(world).await
 }
 
+/// Hints that failed before come again within hours.
+async fn drain(world: &World, owner: &Owner) -> Result<(), String> {
+    for _ in 0..DRAINS {
+        let backlog = world.store.backlog().await.map_err(|error| format!("the fake failed: {error}"))?;
+        if backlog.is_empty() {
+            return Ok(());
+        }
+        sleep(Duration::from_secs(60)).await;
+        let drained = owner.sync(&Task::Drain, &CancellationToken::new()).await;
+        drained.map_err(|error| format!("I3: a drain fails in a healthy world: {}", Chain(&error)))?;
+    }
+    Err("I3: the inbox is not empty after hours of health".to_owned())
+}
+
+/// I3: whatever was taken in has its effect.
+fn check_told(world: &World) -> Result<(), String> {
+    world.portal(|portal| {
+        for (id, entry) in portal.told() {
+            let (row, wanted) = (world.row_version(id), entry.exists.then_some(entry.version.number));
+            if row != wanted {
+                return Err(format!("I3: an event of record {id} was taken in; its row is {row:?}: {entry:?}"));
+            }
+        }
+        Ok(())
+    })
+}
+
 /// A pass that began in the quiet: one that goes on with an earlier run does not count.
 async fn anew(owner: &Owner, task: &Task) -> Result<(), String> {
     let mut last = String::new();
     for _ in 0..TRIES {
         match owner.sync(task, &CancellationToken::new()).await {
-            Ok(summary) if summary.status != RunStatus::Completed => {
+            Ok(None) => return Err(format!("I9: {task:?} was no run")),
+            Ok(Some(summary)) if summary.status != RunStatus::Completed => {
                 return Err(format!("I9: {task:?} ends as {} in a healthy world", summary.status));
             }
             // The first incremental pass of an entity is a full one.
-            Ok(summary) if summary.resumed => {}
-            Ok(summary) if summary.kind == RunKind::Full || !matches!(task, Task::Full) => return Ok(()),
-            Ok(summary) => return Err(format!("I9: {task:?} was a {} run", summary.kind)),
+            Ok(Some(summary)) if summary.resumed => {}
+            Ok(Some(summary)) if summary.kind == RunKind::Full || !matches!(task, Task::Full) => return Ok(()),
+            Ok(Some(summary)) => return Err(format!("I9: {task:?} was a {} run", summary.kind)),
             Err(error) => last = Chain(&error).to_string(),
         }
     }

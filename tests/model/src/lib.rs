@@ -16,6 +16,7 @@
 
 pub mod audit;
 pub mod chance;
+pub mod events;
 pub mod history;
 pub mod owner;
 pub mod people;

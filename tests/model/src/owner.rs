@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use b24sync_application::Ports;
 use b24sync_application::backfill::backfill;
 use b24sync_application::by_id::sync_by_ids;
+use b24sync_application::hints::Drainer;
 use b24sync_application::incremental::incremental;
 use b24sync_application::sweep::sweep;
 use b24sync_domain::error::{Chain, SyncError};
@@ -62,6 +63,8 @@ pub enum Task {
     Sweep,
     /// These records.
     ByIds(Vec<i64>),
+    /// What events named.
+    Drain,
 }
 
 /// One machine.
@@ -70,6 +73,7 @@ pub struct Owner {
     machine: &'static str,
     process: Arc<Process>,
     ports: Ports,
+    drainer: Drainer,
     restarts: u32,
 }
 
@@ -111,11 +115,12 @@ impl Owner {
             portals: Arc::<ModelStore>::clone(&store),
             runs: Arc::<ModelStore>::clone(&store),
             board: Arc::<ModelStore>::clone(&store),
-            leases: store,
+            leases: Arc::<ModelStore>::clone(&store),
             instances: Arc::<Identity>::clone(&identity),
             observer: identity,
         };
-        Owner { world: Arc::clone(world), machine, process, ports, restarts: 0 }
+        let drainer = Drainer::new(ports.clone(), store, TimestampStyle::Timestamp);
+        Owner { world: Arc::clone(world), machine, process, ports, drainer, restarts: 0 }
     }
 
     /// Its ports.
@@ -126,6 +131,11 @@ impl Owner {
     /// Syncs now and then until the end of the random phase.
     pub async fn live(mut self, end: Instant) {
         while Instant::now() < end && self.world.audit(|audit| audit.violation().is_none()) {
+            if self.world.hints && self.world.chance.one_in(2) {
+                self.world.chance.wait(500..=5_000).await;
+                self.under_weather(&Task::Drain).await;
+                continue;
+            }
             let pause = if self.world.chance.one_in(6) { 200_000..=500_000 } else { 1_000..=60_000 };
             self.world.chance.wait(pause).await;
             let task = self.choose();
@@ -199,25 +209,27 @@ impl Owner {
         });
     }
 
-    /// One sync, to its end.
+    /// One sync, to its end; `None` for a drain, which is as many runs as it takes.
     ///
     /// # Errors
     /// Those of the sync.
-    pub async fn sync(&self, task: &Task, stop: &CancellationToken) -> Result<RunSummary, SyncError> {
+    pub async fn sync(&self, task: &Task, stop: &CancellationToken) -> Result<Option<RunSummary>, SyncError> {
         let style = TimestampStyle::Timestamp;
         let name = self.process.name();
         self.world.audit(|audit| audit.note(&name, || format!("begins {task:?}")));
         let result = match task {
-            Task::Incremental => incremental(&self.ports, deal(), style, stop).await,
-            Task::Sweep => sweep(&self.ports, deal(), style, stop).await,
-            Task::Full => backfill(&self.ports, deal(), style, None, stop).await,
+            Task::Incremental => incremental(&self.ports, deal(), style, stop).await.map(Some),
+            Task::Sweep => sweep(&self.ports, deal(), style, stop).await.map(Some),
+            Task::Full => backfill(&self.ports, deal(), style, None, stop).await.map(Some),
             Task::ByIds(ids) => {
                 let ids: Vec<_> = ids.iter().copied().map(id).collect();
-                sync_by_ids(&self.ports, deal(), &ids, style, stop).await
+                sync_by_ids(&self.ports, deal(), &ids, style, stop).await.map(Some)
             }
+            Task::Drain => self.drainer.drain(deal(), stop).await.map(|_| None),
         };
         self.world.audit(|audit| match &result {
-            Ok(summary) => {
+            Ok(None) => audit.note(&name, || "has drained".to_owned()),
+            Ok(Some(summary)) => {
                 audit.note(&name, || format!("is told: {summary:?}"));
                 audit.told(&name, summary.run.0, summary.status);
             }

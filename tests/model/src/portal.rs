@@ -44,6 +44,8 @@ pub struct Entry {
     /// Whether an incremental pass has to find its latest change. Not so after what only a full pass promises to find:
     /// deletion, a modification time that went back, a change while the record could not be listed.
     pub promised: bool,
+    /// Whether an event was taken in since its latest change, and nothing has kept it from being read since.
+    pub told: bool,
     hidden: bool,
     omitted: bool,
     /// A change has begun and is not visible yet: nobody else can change the record.
@@ -80,6 +82,8 @@ pub struct Portal {
     records: BTreeMap<i64, Entry>,
     versions: BTreeMap<i64, i64>,
     late: Vec<(Millis, Change)>,
+    /// Events that are on their way out: which record, and whether it was deleted.
+    events: Vec<(i64, bool)>,
     last_id: i64,
     last_version: i64,
     /// The portal's clock at the beginning of the history.
@@ -100,6 +104,7 @@ impl Portal {
             records: BTreeMap::new(),
             versions: BTreeMap::new(),
             late: Vec::new(),
+            events: Vec::new(),
             last_id: 0,
             last_version: 0,
             offset,
@@ -148,6 +153,7 @@ impl Portal {
     /// Makes the change now.
     pub fn apply(&mut self, change: Change) {
         let now = self.now;
+        self.events.push((change.id(), matches!(change, Change::Delete(_))));
         match change {
             Change::Write(id, second) => self.write(id, second, true),
             Change::SetBack(id, second) => self.write(id, second, false),
@@ -155,6 +161,7 @@ impl Portal {
                 if let Some(entry) = self.records.get_mut(&id) {
                     entry.exists = false;
                     entry.promised = false;
+                    entry.told = false;
                     entry.absences.push((now, None));
                 }
             }
@@ -175,6 +182,7 @@ impl Portal {
             visible_at: now,
             exists: false,
             promised,
+            told: false,
             hidden: false,
             omitted: false,
             locked: false,
@@ -189,6 +197,7 @@ impl Portal {
         entry.exists = true;
         entry.version = version;
         entry.visible_at = now;
+        entry.told = false;
         entry.promised = promised && !entry.hidden && !entry.omitted && !self.type_removed;
     }
 
@@ -244,6 +253,7 @@ impl Portal {
         if let Some(entry) = self.records.get_mut(&id) {
             entry.hidden = hidden;
             entry.promised = false;
+            entry.told = false;
         }
     }
 
@@ -261,7 +271,26 @@ impl Portal {
         self.type_removed = removed;
         for entry in self.records.values_mut() {
             entry.promised = false;
+            entry.told = false;
         }
+    }
+
+    /// Events that have left since this was asked last.
+    pub fn take_events(&mut self) -> Vec<(i64, bool)> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// An event of this record was taken in.
+    pub fn tell(&mut self, id: i64) {
+        let may_be_read = |entry: &Entry| !entry.hidden && !self.type_removed;
+        if let Some(entry) = self.records.get_mut(&id).filter(|entry| may_be_read(entry)) {
+            entry.told = true;
+        }
+    }
+
+    /// Records of whose latest change an event was taken in, there or gone.
+    pub fn told(&self) -> impl Iterator<Item = (i64, &Entry)> {
+        self.records.iter().filter(|(_, entry)| entry.told).map(|(id, entry)| (*id, entry))
     }
 
     /// Ends everything that keeps records from being read.

@@ -7,15 +7,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::StoreError;
+use b24sync_domain::event::Hint;
 use b24sync_domain::field::FieldName;
+use b24sync_domain::inbox::{Backlog, Claimed, Outcome};
 use b24sync_domain::lease::{Grant, HeldBy, Lease, Scope};
 use b24sync_domain::mapping::ColumnName;
 use b24sync_domain::mapping::rows::MappedBatch;
 use b24sync_domain::mapping::schema::{KnownTable, PendingChange, SchemaPlan};
 use b24sync_domain::portal::{EntityProbe, KeptProbe, KnownPortal, PortalProfile};
 use b24sync_domain::ports::{
-    Cancelled, Claim, Commit, DeletionStore, DriftStore, History, HistoryFilter, LeaseStore, LoggedRun, PortalStore,
-    ReadOrder, RecordStore, Requested, RunBoard, RunLog, RunningSync, Standing, Step,
+    Acceptance, Actor, Beat, Cancelled, Claim, Commit, DeletionStore, DriftStore, EventInbox, HintFilter, History,
+    HistoryFilter, InboxDepth, InboxEntry, LeaseStore, LoggedRun, PortalStore, ReadOrder, RecordStore, Requested,
+    RunBoard, RunLog, RunningSync, Standing, Step,
 };
 use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::record::ReadToken;
@@ -415,5 +418,47 @@ impl RunBoard for ModelStore {
 
     async fn ended_since(&self, place: Option<i64>) -> Result<Vec<(i64, LoggedRun)>, StoreError> {
         self.inner().ended_since(place).await
+    }
+}
+
+#[async_trait]
+impl EventInbox for ModelStore {
+    async fn accept(&self, hints: &[Hint]) -> Result<Vec<Acceptance>, StoreError> {
+        self.inner().accept(hints).await
+    }
+
+    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+        self.inner().backlog().await
+    }
+
+    async fn due(&self, entity: EntityType) -> Result<Vec<Claimed>, StoreError> {
+        self.call("due", self.inner().due(entity), |_, _| {}).await
+    }
+
+    async fn settle(&self, entity: EntityType, outcomes: &[(Claimed, Outcome)]) -> Result<(), StoreError> {
+        let told = |(): &(), name: &str| {
+            self.world.audit(|audit| audit.note(name, || format!("settles {outcomes:?}")));
+        };
+        self.call("settle", self.inner().settle(entity, outcomes), told).await
+    }
+
+    async fn depth(&self) -> Result<Vec<InboxDepth>, StoreError> {
+        self.inner().depth().await
+    }
+
+    async fn list(&self, filter: &HintFilter, offset: u64, limit: u32) -> Result<(Vec<InboxEntry>, u64), StoreError> {
+        self.inner().list(filter, offset, limit).await
+    }
+
+    async fn retry(&self, filter: &HintFilter, actor: &Actor) -> Result<u64, StoreError> {
+        self.inner().retry(filter, actor).await
+    }
+
+    async fn discard(&self, filter: &HintFilter, actor: &Actor) -> Result<u64, StoreError> {
+        self.inner().discard(filter, actor).await
+    }
+
+    async fn beat(&self, holder: &str) -> Result<Beat, StoreError> {
+        self.inner().beat(holder).await
     }
 }

@@ -63,6 +63,8 @@ pub struct World {
     pub page_size: usize,
     /// Whether somebody follows events, see [`crate::people::follow_events`].
     pub events: bool,
+    /// Whether the portal sends events, see [`crate::events`].
+    pub hints: bool,
     start: Instant,
     portal: Mutex<Portal>,
     audit: Mutex<Audit>,
@@ -83,6 +85,7 @@ impl World {
             plan: plan(deal(), &deal_fields()),
             page_size: usize::try_from(chance.between(2..=6)).unwrap_or(2),
             events,
+            hints: chance.one_in(2),
             start: Instant::now(),
             portal: Mutex::new(Portal::new(chance.between(0..=3_600_000), events)),
             audit: Mutex::new(Audit::new(traced)),

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use b24sync_domain::ports::{Happening, Happenings, Listener};
 use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
@@ -13,6 +13,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 use super::history::LoggedRunBody;
 use super::sync::RunningAnswer;
 use crate::auth::By;
+use crate::connections::{Busy, Entry};
 use crate::drain::Draining;
 use crate::places::{Place, Places};
 use crate::problem::{Kind, Problem};
@@ -30,6 +31,7 @@ struct Channel {
     end: Instant,
     draining: Draining,
     _place: Place,
+    _busy: Option<Busy>,
 }
 
 impl Channel {
@@ -70,6 +72,7 @@ fn event(name: &str, data: &impl Serialize) -> web::Bytes {
         example = "event: running\ndata: {\"running_syncs\":[],\"count\":0,\"runs\":[]}\n\n"))
 )]
 pub(crate) async fn events(
+    request: HttpRequest,
     by: By,
     happenings: web::Data<dyn Happenings>,
     places: web::Data<Places>,
@@ -81,7 +84,8 @@ pub(crate) async fn events(
             .retry_after(Duration::from_secs(5)));
     }
     let place = places.take(&by.0.subject)?;
-    let stream = channel(happenings.listen(), &settings, draining.get_ref().clone(), place);
+    let busy = request.conn_data::<Entry>().map(Entry::busy);
+    let stream = channel(happenings.listen(), &settings, draining.get_ref().clone(), place, busy);
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         // Compression would hold events back; so do proxies that are not told.
@@ -95,11 +99,12 @@ fn channel(
     settings: &ApiSettings,
     draining: Draining,
     place: Place,
+    busy: Option<Busy>,
 ) -> impl Stream<Item = Result<web::Bytes, Infallible>> + 'static {
     let mut keep_alive = interval_at(Instant::now() + settings.event_keep_alive, settings.event_keep_alive);
     keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let end = Instant::now() + settings.listener_lifetime;
-    let channel = Channel { happenings, keep_alive, end, draining, _place: place };
+    let channel = Channel { happenings, keep_alive, end, draining, _place: place, _busy: busy };
     let preamble = stream::once(async { web::Bytes::from_static(PREAMBLE.as_bytes()) });
     let rest = stream::unfold(channel, |mut channel| async { channel.next().await.map(|text| (text, channel)) });
     preamble.chain(rest).map(Ok)

@@ -1,6 +1,7 @@
 //! The interface as a client sees it, over mocked ports.
 
 mod answers;
+mod connections;
 mod description;
 mod errors;
 mod events;

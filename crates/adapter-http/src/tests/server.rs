@@ -17,15 +17,15 @@ use tokio::time::timeout;
 use super::support::Mocks;
 use crate::{ApiPorts, ApiSettings, Drain, build};
 
-const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_secs(10);
 
-struct Running {
-    address: SocketAddr,
-    drain: Drain,
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
+    pub(super) drain: Drain,
     server: actix_web::rt::task::JoinHandle<std::io::Result<()>>,
 }
 
-fn run(ports: ApiPorts, settings: ApiSettings) -> Running {
+pub(super) fn run(ports: ApiPorts, settings: ApiSettings) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let settings = ApiSettings { workers: Some(1), ..settings };
@@ -34,13 +34,13 @@ fn run(ports: ApiPorts, settings: ApiSettings) -> Running {
 }
 
 impl Running {
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         timeout(SOON, self.drain.stop()).await.unwrap();
         timeout(SOON, self.server).await.unwrap().unwrap().unwrap();
     }
 
     /// A connection on which this was sent.
-    async fn send(&self, text: &str) -> TcpStream {
+    pub(super) async fn send(&self, text: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
         stream
@@ -48,14 +48,14 @@ impl Running {
 }
 
 /// All that comes until the connection is closed.
-async fn read_all(stream: &mut TcpStream) -> String {
+pub(super) async fn read_all(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     timeout(SOON, stream.read_to_end(&mut bytes)).await.unwrap().unwrap();
     String::from_utf8(bytes).unwrap()
 }
 
 /// All that comes until this has come.
-async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+pub(super) async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut bytes = Vec::new();
     while !String::from_utf8_lossy(&bytes).contains(end) {
         assert_ne!(timeout(SOON, stream.read_buf(&mut bytes)).await.unwrap().unwrap(), 0, "closed before {end}");
@@ -151,7 +151,7 @@ async fn settings_with_problems_are_refused() {
     assert!(error.to_string().contains("`*`"), "{error}");
 }
 
-fn get(path: &str, connection: &str) -> String {
+pub(super) fn get(path: &str, connection: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer viewer\r\nConnection: {connection}\r\n\r\n")
 }
 

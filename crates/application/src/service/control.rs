@@ -1,5 +1,6 @@
 //! Starting, stopping and watching syncs; settings and history.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,8 +8,8 @@ use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
 use b24sync_domain::lease::Scope;
 use b24sync_domain::ports::{
-    Actor, Cancelled, Health, HealthQuery, History, HistoryFilter, HistoryQuery, RunningSync, SchedulerQuery,
-    SchedulerState, SettingsControl, Started, SyncControl,
+    Actor, Cancelled, EventInbox, Health, HealthQuery, HintFilter, History, HistoryFilter, HistoryQuery, InboxControl,
+    InboxDepth, InboxEntry, RunningSync, SchedulerQuery, SchedulerState, SettingsControl, Started, SyncControl,
 };
 use b24sync_domain::run::RunKind;
 use b24sync_domain::schedule;
@@ -117,5 +118,36 @@ impl HealthQuery for ControlService {
             },
             Ok(Err(_)) | Err(_) => Health { database: false, scheduler_running: false, jobs: 0 },
         }
+    }
+}
+
+/// Shows and steers the inbox.
+pub struct InboxService {
+    inbox: Arc<dyn EventInbox>,
+}
+
+impl InboxService {
+    /// Over this inbox.
+    pub fn new(inbox: Arc<dyn EventInbox>) -> InboxService {
+        InboxService { inbox }
+    }
+}
+
+#[async_trait]
+impl InboxControl for InboxService {
+    async fn depth(&self) -> Result<Vec<InboxDepth>, StoreError> {
+        self.inbox.depth().await
+    }
+
+    async fn list(&self, filter: &HintFilter, offset: u64, limit: u32) -> Result<(Vec<InboxEntry>, u64), StoreError> {
+        self.inbox.list(filter, offset, limit).await
+    }
+
+    async fn retry(&self, filter: &HintFilter, actor: &Actor) -> Result<u64, StoreError> {
+        self.inbox.retry(filter, actor).await
+    }
+
+    async fn discard(&self, filter: &HintFilter, actor: &Actor) -> Result<u64, StoreError> {
+        self.inbox.discard(filter, actor).await
     }
 }

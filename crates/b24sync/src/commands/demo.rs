@@ -9,6 +9,7 @@ use b24sync_application::Ports;
 use b24sync_application::backfill::backfill;
 use b24sync_application::incremental::incremental;
 use b24sync_application::portal::moved;
+use b24sync_application::service::intake::intake;
 use b24sync_application::service::mapping::MappingService;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::mapping::TimestampStyle;
@@ -189,7 +190,10 @@ async fn stay(
 
 /// The demo has no users: its API answers health checks only.
 fn interface(database: &Database, ports: &Ports) -> serve::Interface {
+    // Nothing commits: the portal is not let in without a token.
+    let (intake, _committer) = intake(database.inbox(), Arc::default());
     serve::Interface {
+        intake: Arc::new(intake),
         mapping: Arc::new(MappingService::new(ports.clone(), TimestampStyle::Timestamp)),
         authenticator: wiring::authenticator(None, &mut Problems::default()),
         metrics: database.figures(None),

@@ -4,6 +4,7 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod history;
+pub mod inbox;
 pub mod migrate;
 pub mod quarantine;
 pub mod schema;

@@ -8,21 +8,21 @@ use std::time::Duration;
 use b24sync_adapter_http::ApiSettings;
 use b24sync_application::service::feed::Feed;
 use b24sync_application::service::mapping::MappingService;
-use b24sync_application::service::scheduler::schedule;
-use b24sync_application::service::worker::Worker;
 use b24sync_domain::error::Chain;
-use b24sync_domain::ports::{Authenticator, MappingQuery, MetricsQuery};
+use b24sync_domain::ports::{Authenticator, EventIntake, MappingQuery, MetricsQuery};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::background;
 use crate::cli::{Role, ServeArgs};
+use crate::descriptors;
 use crate::failure::Failure;
 use crate::lifecycle;
 use crate::metering;
 use crate::output::Output;
 use crate::progress::Quiet;
 use crate::settings::{DatabaseSettings, PortalSettings, Problems, ServiceSettings};
-use crate::wiring::{self, Database, NoPortal};
+use crate::wiring::{self, Database, NoPortal, Outside};
 
 /// Listens, says where, and runs until SIGINT or SIGTERM.
 ///
@@ -68,20 +68,23 @@ pub async fn run(args: ServeArgs, output: Output) -> Result<ExitCode, Failure> {
     if args.role != Role::Api
         && let Some(ports) = ports.clone()
     {
-        let worker = Worker::new(database.service_ports(), ports, settings.timestamps);
-        let (service_ports, reconcile) = (database.service_ports(), service.reconcile);
-        let (work, lead) = (stop.clone(), stop.clone());
-        tasks.spawn(async move { worker.work(&work).await });
-        tasks.spawn(async move { schedule(&service_ports, reconcile, &lead).await });
+        background::start_work(&database, ports, settings.timestamps, service.reconcile, &tasks, &stop);
     }
+    let served = CancellationToken::new();
+    let receives = args.role != Role::Worker && !service.api.application_tokens.is_empty();
+    let intake = background::start_intake(&database, receives, &tasks, &stop, &served);
     let mapping: Arc<dyn MappingQuery> = match ports {
         Some(ports) => Arc::new(MappingService::new(ports, settings.timestamps)),
         None => Arc::new(NoPortal),
     };
-    let interface = Interface { mapping, authenticator, metrics, reconcile: service.reconcile, settings: service.api };
+    let max_connections = descriptors::connections(service.api.max_connections, output);
+    let settings = ApiSettings { max_connections, ..service.api };
+    let interface = Interface { mapping, authenticator, metrics, intake, reconcile: service.reconcile, settings };
     let result = serve(&database, interface, listener, &stop, output).await;
     // A server that broke takes the rest along.
     stop.cancel();
+    // No event can come any more; those that came are kept still.
+    served.cancel();
     tasks.close();
     tasks.wait().await;
     database.close(output).await;
@@ -96,6 +99,8 @@ pub struct Interface {
     pub authenticator: Arc<dyn Authenticator>,
     /// Figures.
     pub metrics: Arc<dyn MetricsQuery>,
+    /// Events of the portal.
+    pub intake: Arc<dyn EventIntake>,
     /// Time between full syncs.
     pub reconcile: Duration,
     /// Its settings.
@@ -154,10 +159,19 @@ pub async fn serve(
     stop: &CancellationToken,
     output: Output,
 ) -> Result<(), Failure> {
-    let Interface { mapping, authenticator, metrics, reconcile, settings } = interface;
+    let Interface { mapping, authenticator, metrics, intake, reconcile, settings } = interface;
     let address = listener.local_addr().map_err(|error| Failure::of("could not listen", &error))?;
     let feed = Feed::new(stop.clone());
-    let ports = database.api_ports(mapping, Arc::new(feed.clone()), authenticator, metrics, reconcile);
+    let ports = database.api_ports(Outside {
+        mapping,
+        happenings: Arc::new(feed.clone()),
+        authenticator,
+        metrics,
+        intake,
+        application: Arc::new(wiring::ByHand),
+        registration: Arc::new(wiring::ByHand),
+        reconcile,
+    });
     let (server, drain) = b24sync_adapter_http::build(ports, settings, listener)
         .map_err(|error| Failure::of("could not start the HTTP server", &error))?;
     output.note(&format!("listening on http://{address} (try http://{address}/health)"));

@@ -1,101 +1,17 @@
 //! The HTTP interface from outside: tokens, roles, and syncs that are started, watched and stopped through it.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use b24sync_portal_emulator::{Counts, Fault, FaultPlan, PortalConfig};
+use b24sync_portal_emulator::{Fault, FaultPlan};
 use serde_json::{Value, json};
 
-use crate::stage::Stage;
-
-const PROJECT: &str = "http://127.0.0.1:9";
-const SECRET: &str = "a-shared-secret-of-the-project-that-is-long-enough";
-
-/// A service that ends with the test.
-struct Service {
-    child: Child,
-    address: String,
-}
-
-impl Service {
-    fn start(stage: &Stage) -> Service {
-        let mut command = stage.command(&["serve", "--host", "127.0.0.1", "--port", "0"]);
-        command.env("SUPABASE_URL", PROJECT).env("SUPABASE_JWT_SECRET", SECRET);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let line = lines.find(|line| line.contains("listening on http://")).expect("it says where it listens");
-        let address = line.split("http://").nth(1).unwrap().split([' ', '/']).next().unwrap().to_owned();
-        // Whatever it says later must find a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        Service { child, address }
-    }
-
-    /// Status and body of an answer.
-    fn ask(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> (u16, Value) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.0\r\nHost: test\r\n{token}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
-        (status, serde_json::from_str(body).unwrap_or(Value::Null))
-    }
-
-    fn get(&self, path: &str, token: &str) -> Value {
-        let (status, body) = self.ask("GET", path, Some(token), None);
-        assert_eq!(status, 200, "{path}: {body}");
-        body
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn token(role: Option<&str>) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let claims = json!({
-        "iss": format!("{PROJECT}/auth/v1"), "aud": "authenticated", "role": "authenticated",
-        "sub": "5f1d9a3e-2c1b-4d6e-9f00-0123456789ab", "iat": now, "exp": now + 600, "is_anonymous": false,
-        "app_metadata": { "b24sync_role": role },
-    });
-    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
-    jsonwebtoken::encode(&jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256), &claims, &key).unwrap()
-}
-
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-async fn stage(deals: u64) -> Stage {
-    let stage =
-        Stage::new(PortalConfig { counts: Counts::deals(deals), user_fields: 1, ..PortalConfig::default() }).await;
-    stage.run(&["migrate"]).await.expect_success();
-    for entity in ["company", "contact", "lead", "deal"] {
-        stage.run(&["config", "set", entity, "--enabled", "false"]).await.expect_success();
-    }
-    stage
-}
+use crate::running::{SUBJECT, Service, token, unscheduled, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sync_is_started_watched_and_stopped_and_the_log_and_the_audit_tell_of_it() {
-    let stage = stage(9_000).await;
+    let stage = unscheduled(9_000).await;
     stage.portal().set_faults(FaultPlan::always(Fault::Delay { milliseconds: 150 }));
     let service = Service::start(&stage);
     let (viewer, operator, admin) = (token(Some("viewer")), token(Some("operator")), token(Some("admin")));
@@ -135,14 +51,14 @@ async fn a_sync_is_started_watched_and_stopped_and_the_log_and_the_audit_tell_of
     assert_eq!(scheduler["running"], true, "{scheduler}");
     let checked = service.get("/api/v1/sync/validate/deal", &viewer);
     assert!(checked["records_tested"].as_i64().unwrap() > 0, "{checked}");
-    let audit = "select count(*) from b24sync.audit where subject = '5f1d9a3e-2c1b-4d6e-9f00-0123456789ab'";
-    let audited: i64 = stage.client().await.query_one(audit, &[]).await.unwrap().get(0);
+    let audit = "select count(*) from b24sync.audit where subject = $1";
+    let audited: i64 = stage.client().await.query_one(audit, &[&SUBJECT]).await.unwrap().get(0);
     assert_eq!(audited, 5, "three starts, one cancellation, one change");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listener_hears_of_syncs_and_the_description_is_that_of_the_command() {
-    let stage = stage(300).await;
+    let stage = unscheduled(300).await;
     let service = Service::start(&stage);
     let operator = token(Some("operator"));
     let mut stream = TcpStream::connect(&service.address).unwrap();

@@ -58,8 +58,8 @@ fn numbers(claimed: &[Claimed]) -> Vec<Target> {
 
 pub(super) async fn hints_of_one_record_coalesce_and_rest_before_they_are_due(stores: &Stores) {
     let fields = Hint { target: Target::Fields, ..hint(1) };
-    let accepted = accept(stores, &[hint(7), hint(7), hint(8), fields]).await;
-    assert_eq!(accepted, [Acceptance::Stored; 4]);
+    let acceptances = accept(stores, &[hint(7), hint(7), hint(8), fields]).await;
+    assert_eq!(acceptances, [Acceptance::Stored; 4]);
     assert_eq!(stores.inbox.due(deal()).await.expect("an answer"), []);
     let backlog = stores.inbox.backlog().await.expect("an answer");
     assert_eq!((backlog.len(), backlog[0].entity, backlog[0].pending), (1, deal(), 3));

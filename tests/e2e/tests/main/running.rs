@@ -1,0 +1,141 @@
+//! A running service, and those who call it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use b24sync_portal_emulator::{Counts, PortalConfig};
+use serde_json::{Value, json};
+
+use crate::stage::Stage;
+
+const PROJECT: &str = "http://127.0.0.1:9";
+const SECRET: &str = "a-shared-secret-of-the-project-that-is-long-enough";
+
+/// The user of [`token`].
+pub(crate) const SUBJECT: &str = "5f1d9a3e-2c1b-4d6e-9f00-0123456789ab";
+
+/// A service that ends with the test.
+pub(crate) struct Service {
+    child: Child,
+    pub(crate) address: String,
+}
+
+impl Service {
+    pub(crate) fn start(stage: &Stage) -> Service {
+        Service::start_with(stage, &[])
+    }
+
+    /// One with these further settings.
+    pub(crate) fn start_with(stage: &Stage, settings: &[(&str, &str)]) -> Service {
+        let mut command = stage.command(&["serve", "--host", "127.0.0.1", "--port", "0"]);
+        command.env("SUPABASE_URL", PROJECT).env("SUPABASE_JWT_SECRET", SECRET).envs(settings.iter().copied());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let line = lines.find(|line| line.contains("listening on http://")).expect("it says where it listens");
+        let address = line.split("http://").nth(1).unwrap().split([' ', '/']).next().unwrap().to_owned();
+        // Whatever it says later must find a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        Service { child, address }
+    }
+
+    /// Status and body of an answer.
+    pub(crate) fn ask(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> (u16, Value) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.0\r\nHost: test\r\n{token}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    pub(crate) fn get(&self, path: &str, token: &str) -> Value {
+        let (status, body) = self.ask("GET", path, Some(token), None);
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// The exit code, once it has ended.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        let mut code = None;
+        until("the end of the service", || {
+            self.child.try_wait().unwrap().is_some_and(|status| {
+                code = status.code();
+                true
+            })
+        });
+        code
+    }
+
+    /// Memory that it occupies, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A portal with deals only, and a migrated database; what runs is what the test starts.
+pub(crate) async fn unscheduled(deals: u64) -> Stage {
+    let stage =
+        Stage::new(PortalConfig { counts: Counts::deals(deals), user_fields: 1, ..PortalConfig::default() }).await;
+    stage.run(&["migrate"]).await.expect_success();
+    for entity in ["company", "contact", "lead", "deal"] {
+        stage.run(&["config", "set", entity, "--enabled", "false"]).await.expect_success();
+    }
+    stage
+}
+
+/// A token of a user with this role.
+pub(crate) fn token(role: Option<&str>) -> String {
+    token_of(SUBJECT, role)
+}
+
+/// A token of this user: requests are limited user by user.
+pub(crate) fn token_of(subject: &str, role: Option<&str>) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let claims = json!({
+        "iss": format!("{PROJECT}/auth/v1"), "aud": "authenticated", "role": "authenticated",
+        "sub": subject, "iat": now, "exp": now + 600, "is_anonymous": false,
+        "app_metadata": { "b24sync_role": role },
+    });
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256), &claims, &key).unwrap()
+}
+
+/// Returns once it is so; fails after a minute.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Prints a figure that was measured; test runners show it on failure, or when asked.
+#[expect(clippy::print_stdout, reason = "figures of a test are read by people")]
+pub(crate) fn figure(text: &str) {
+    println!("{text}");
+}
