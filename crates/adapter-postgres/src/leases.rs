@@ -8,7 +8,7 @@ use b24sync_domain::error::StoreError;
 use b24sync_domain::lease::{Grant, HeldBy, Lease, Scope};
 use b24sync_domain::ports::LeaseStore;
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Text, Timestamptz};
 
 use crate::connection::Connection;
 use crate::error::Trouble;
@@ -130,6 +130,24 @@ impl LeaseStore for PgStore {
                     .rows::<(Text, Timestamptz)>();
             let row: Option<(String, DateTime<Utc>)> = connection.load_row(statement).await?;
             Ok(row.map(|(holder, expires_at)| HeldBy { holder, expires_at }))
+        })
+        .await
+    }
+
+    async fn holders(&self, scopes: &[Scope]) -> Result<Vec<(Scope, HeldBy)>, StoreError> {
+        retrying("looking who has leases", || async {
+            let mut connection = self.connections().lend().await?;
+            let names: Vec<String> = scopes.iter().map(ToString::to_string).collect();
+            let statement = sql("select scope, holder, expires_at from b24sync.leases where expires_at > clock_timestamp() and scope = any(")
+                .bind::<Array<Text>, _>(names)
+                .text("::text[])")
+                .rows::<(Text, Text, Timestamptz)>();
+            let rows: Vec<(String, String, DateTime<Utc>)> = connection.load_rows(statement).await?;
+            let scope_of = |name: &str| scopes.iter().copied().find(|scope| scope.to_string() == name);
+            let held = rows.into_iter().filter_map(|(name, holder, expires_at)| {
+                scope_of(&name).map(|scope| (scope, HeldBy { holder, expires_at }))
+            });
+            Ok(held.collect())
         })
         .await
     }

@@ -25,6 +25,7 @@ mod order;
 mod pool;
 mod portal;
 mod records;
+mod row_counts;
 mod runs;
 mod schema;
 mod settings;

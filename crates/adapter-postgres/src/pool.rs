@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool::Runtime;
 use deadpool::managed::{PoolError, TimeoutType};
 use diesel::result::ConnectionError;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, PoolError as Cause, RecyclingMethod,
 };
+use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -68,12 +68,16 @@ impl Connections {
     /// Prepares a pool; nothing is connected yet.
     pub(crate) fn new(url: &DatabaseUrl, settings: PoolSettings) -> Result<Connections, Failure> {
         let target = Arc::new(Target::new(url)?);
+        let drivers = Arc::new(Drivers::start()?);
         let mut config = ManagerConfig::<Connection>::default();
         config.recycling_method = RecyclingMethod::Fast;
         config.custom_setup = Box::new(move |_| {
-            let target = Arc::clone(&target);
+            let (target, drivers) = (Arc::clone(&target), Arc::clone(&drivers));
             Box::pin(async move {
-                target.connect().await.map_err(|failure| ConnectionError::CouldntSetupConfiguration(failure.into()))
+                drivers
+                    .connect(target)
+                    .await
+                    .map_err(|failure| ConnectionError::CouldntSetupConfiguration(failure.into()))
             })
         });
         // The manager keeps its address for messages: it gets none, because ours has a password.
@@ -81,7 +85,7 @@ impl Connections {
         let most = usize::try_from(settings.size.saturating_add(settings.max_overflow)).unwrap_or(usize::MAX).max(1);
         let pool = Pool::builder(manager)
             .max_size(most)
-            .runtime(Runtime::Tokio1)
+            .runtime(deadpool::Runtime::Tokio1)
             .wait_timeout(Some(settings.acquire_timeout))
             .create_timeout(Some(CONNECT_TIMEOUT * 2))
             .build()
@@ -111,6 +115,33 @@ impl Connections {
             PoolError::Timeout(_) => Failure::unreachable("no answer in time").into(),
             other => Failure::unreachable(other.to_string()).into(),
         })
+    }
+}
+
+/// A thread on which connections wait for the server. Others decode and map megabytes between two waits: on their
+/// threads an answer to a short question would lie for tens of milliseconds before it is passed on.
+struct Drivers(Option<Runtime>);
+
+impl Drivers {
+    fn start() -> Result<Drivers, Failure> {
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).thread_name("database").enable_all().build();
+        runtime.map(|runtime| Drivers(Some(runtime))).map_err(|error| Failure::ours(error.to_string()))
+    }
+
+    async fn connect(&self, target: Arc<Target>) -> Result<Connection, Failure> {
+        let gone = || Failure::ours("the thread of the connections is gone");
+        let runtime = self.0.as_ref().ok_or_else(gone)?;
+        runtime.spawn(async move { target.connect().await }).await.map_err(|_panicked| gone())?
+    }
+}
+
+impl Drop for Drivers {
+    fn drop(&mut self) {
+        // Waiting for the end is forbidden where a store may be dropped; connections end with their clients.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

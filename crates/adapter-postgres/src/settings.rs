@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
 
 use crate::connection::Connection;
-use crate::error::Trouble;
+use crate::error::{Failure, Trouble};
 use crate::sql::sql;
 use crate::store::PgStore;
 use crate::transaction::retrying;
@@ -17,21 +17,21 @@ use crate::transaction::retrying;
 /// Characters of what the audit keeps of a caller.
 const LONGEST_SUBJECT: usize = 200;
 
-/// The settings of one entity. A row that somebody deleted means what a new one would say.
-pub(crate) async fn of_entity(
-    connection: &mut Connection,
-    store: &PgStore,
-    entity: EntityType,
-) -> Result<EntitySettings, Trouble> {
-    let statement = sql("select coalesce(enabled, true), coalesce(sync_interval_minutes, 30)::integer, coalesce(webhook_enabled, true), (extract(epoch from last_sync_at) * 1000000)::bigint from ")
+/// The settings of all entities, in the catalogue's order. A row that somebody deleted means what a new one would say.
+pub(crate) async fn of_all(connection: &mut Connection, store: &PgStore) -> Result<Vec<EntitySettings>, Trouble> {
+    let statement = sql("select entity_type::text, coalesce(enabled, true), coalesce(sync_interval_minutes, 30)::integer, coalesce(webhook_enabled, true), (extract(epoch from last_sync_at) * 1000000)::bigint from ")
         .table(store.tables().config())
-        .text(" where entity_type = ")
-        .bind::<Text, _>(entity.key())
-        .rows::<(Bool, Integer, Bool, Nullable<BigInt>)>();
-    let row: Option<(bool, i32, bool, Option<i64>)> = connection.load_row(statement).await?;
-    let (enabled, sync_interval_minutes, webhook_enabled, last) = row.unwrap_or((true, 30, true, None));
+        .rows::<(Text, Bool, Integer, Bool, Nullable<BigInt>)>();
+    let rows: Vec<(String, bool, i32, bool, Option<i64>)> = connection.load_rows(statement).await?;
+    Ok(EntityType::all().map(|entity| of_entity(entity, &rows)).collect())
+}
+
+fn of_entity(entity: EntityType, rows: &[(String, bool, i32, bool, Option<i64>)]) -> EntitySettings {
+    let row = rows.iter().find(|row| row.0 == entity.key());
+    let (enabled, sync_interval_minutes, webhook_enabled, last) = row
+        .map_or((true, 30, true, None), |(_, enabled, minutes, webhook, last)| (*enabled, *minutes, *webhook, *last));
     let last_sync_at = last.and_then(DateTime::<Utc>::from_timestamp_micros);
-    Ok(EntitySettings { entity, enabled, sync_interval_minutes, webhook_enabled, last_sync_at })
+    EntitySettings { entity, enabled, sync_interval_minutes, webhook_enabled, last_sync_at }
 }
 
 async fn change(
@@ -70,7 +70,9 @@ async fn change(
         "webhook_enabled": change.webhook_enabled,
     });
     remember(connection, "config.set", Some(change.entity), &detail, actor).await?;
-    of_entity(connection, store, change.entity).await
+    let all = of_all(connection, store).await?;
+    let missing = || Failure::ours("the settings that were changed are not there").into();
+    all.into_iter().find(|settings| settings.entity == change.entity).ok_or_else(missing)
 }
 
 pub(crate) async fn remember(
@@ -101,11 +103,7 @@ impl SettingsStore for PgStore {
     async fn settings(&self) -> Result<Vec<EntitySettings>, StoreError> {
         retrying("reading settings", || async {
             let mut connection = self.connections().lend().await?;
-            let mut settings = Vec::new();
-            for entity in EntityType::all() {
-                settings.push(of_entity(&mut connection, self, entity).await?);
-            }
-            Ok(settings)
+            of_all(&mut connection, self).await
         })
         .await
     }

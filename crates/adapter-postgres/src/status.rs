@@ -1,17 +1,17 @@
 //! How the replica stands.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::StoreError;
 use b24sync_domain::mapping::rows::{ContentHash, Rejection, RowBatch};
-use b24sync_domain::ports::{Drift, EntityOverview, Quarantined, StatusStore};
+use b24sync_domain::ports::{Drift, EntityOverview, LoggedRun, Quarantined, StatusStore};
 use b24sync_domain::progress::Cursor;
 use b24sync_domain::reconcile::Fingerprint;
 use chrono::{DateTime, Utc};
-use diesel::dsl::count_star;
-use diesel::sql_types::{BigInt, Double, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, SmallInt, Text, Timestamptz};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl};
 use diesel_async::RunQueryDsl as _;
 
@@ -22,6 +22,7 @@ use crate::schema::{quarantine, replicas};
 use crate::sql::{catalog, compare, fingerprints, sql};
 use crate::store::PgStore;
 use crate::transaction::retrying;
+use crate::{row_counts, settings};
 
 /// Rows that one comparison carries.
 const ROWS_AT_ONCE: usize = 500;
@@ -31,11 +32,7 @@ impl StatusStore for PgStore {
     async fn overview(&self) -> Result<Vec<EntityOverview>, StoreError> {
         retrying("reading the status", || async {
             let mut connection = self.connections().lend().await?;
-            let mut overviews = Vec::new();
-            for entity in EntityType::all() {
-                overviews.push(Box::pin(overview(&mut connection, self, entity)).await?);
-            }
-            Ok(overviews)
+            overview(&mut connection, self).await
         })
         .await
     }
@@ -110,69 +107,96 @@ fn fingerprint(row: (i64, Option<Vec<u8>>, bool, bool)) -> Option<Fingerprint> {
     Some(Fingerprint { id: RecordId::new(id)?, hash, has_row, quarantined })
 }
 
-async fn overview(connection: &mut Connection, store: &PgStore, entity: EntityType) -> Result<EntityOverview, Trouble> {
-    let quarantined = quarantine::table
-        .filter(quarantine::entity.eq(entity.type_id()))
-        .select(count_star())
-        .first(connection)
-        .await?;
-    let progress = progress(connection, entity).await?;
-    Ok(EntityOverview {
-        entity,
-        settings: crate::settings::of_entity(connection, store, entity).await?,
-        rows: rows(connection, store, entity).await?,
-        quarantined,
-        last_run: last_run(connection, store, entity).await?,
-        watermark: progress.watermark,
-        lag: progress.lag,
-        newest_change_age: newest_change_age(connection, store, entity).await?,
-        drift: progress.drift,
-    })
+async fn overview(connection: &mut Connection, store: &PgStore) -> Result<Vec<EntityOverview>, Trouble> {
+    let settings = settings::of_all(connection, store).await?;
+    let mut standings = standings(connection, store).await?;
+    let mut last_runs = last_runs(connection, store).await?;
+    let mut overviews = Vec::new();
+    for settings in settings {
+        let entity = settings.entity;
+        let standing = standings.remove(&entity.type_id()).unwrap_or_default();
+        let rows = match standing.table {
+            Some(Table { keeps_deleted }) => Some(row_counts::rows(connection, store, entity, keeps_deleted).await?),
+            None => None,
+        };
+        overviews.push(EntityOverview {
+            entity,
+            settings,
+            rows,
+            quarantined: standing.quarantined,
+            last_run: last_runs.remove(entity.key()),
+            watermark: standing.watermark,
+            lag: standing.lag,
+            newest_change_age: standing.newest_change_age,
+            drift: standing.drift,
+        });
+    }
+    Ok(overviews)
 }
 
-/// `sync_state.last_modified_date`; in a column without zone it is UTC.
-async fn newest_change_age(
-    connection: &mut Connection,
-    store: &PgStore,
-    entity: EntityType,
-) -> Result<Option<Duration>, Trouble> {
-    // Of a time without zone, `extract` gives the seconds as if it were UTC, which it is.
-    let statement = sql("select greatest(extract(epoch from clock_timestamp()) - extract(epoch from last_modified_date), 0)::float8 from ")
-        .table(store.tables().state())
-        .text(" where entity_type = ")
-        .bind::<Text, _>(entity.key())
-        .rows::<(Nullable<Double>,)>();
-    let row: Option<(Option<f64>,)> = connection.load_row(statement).await?;
-    Ok(row.and_then(|(age,)| age).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
+/// The table of an entity.
+struct Table {
+    /// Whether it has rows of deleted records.
+    keeps_deleted: bool,
 }
 
 /// How far an entity is complete, and what the last comparison found.
 #[derive(Default)]
-struct Progress {
+struct Standing {
+    table: Option<Table>,
+    quarantined: i64,
     watermark: Option<DateTime<Utc>>,
     lag: Option<Duration>,
+    newest_change_age: Option<Duration>,
     drift: Option<Drift>,
 }
 
-type ProgressRow = (Option<DateTime<Utc>>, Option<f64>, Option<i64>, Option<i64>, Option<i64>, Option<DateTime<Utc>>);
-type ProgressColumns = (
-    Nullable<Timestamptz>,
-    Nullable<Double>,
-    Nullable<BigInt>,
-    Nullable<BigInt>,
-    Nullable<BigInt>,
-    Nullable<Timestamptz>,
+type StandingRow = (
+    (i16, bool, bool, i64),
+    (Option<DateTime<Utc>>, Option<f64>, Option<f64>),
+    (Option<i64>, Option<i64>, Option<i64>, Option<DateTime<Utc>>),
+);
+type StandingColumns = (
+    (SmallInt, Bool, Bool, BigInt),
+    (Nullable<Timestamptz>, Nullable<Double>, Nullable<Double>),
+    (Nullable<BigInt>, Nullable<BigInt>, Nullable<BigInt>, Nullable<Timestamptz>),
 );
 
-async fn progress(connection: &mut Connection, entity: EntityType) -> Result<Progress, Trouble> {
-    let statement = sql("select watermark, greatest(extract(epoch from clock_timestamp() - watermark), 0)::float8, drift_missing, drift_extra, drift_different, drift_at from b24sync.entity_progress where entity = ")
-        .bind::<SmallInt, _>(entity.type_id())
-        .rows::<ProgressColumns>();
-    let row: Option<ProgressRow> = connection.load_row(statement).await?;
-    let Some((watermark, lag, missing, extra, different, at)) = row else { return Ok(Progress::default()) };
+/// By the entities' numbers. Of a time without zone, `extract` gives the seconds as if it were UTC, which it is.
+async fn standings(connection: &mut Connection, store: &PgStore) -> Result<HashMap<i16, Standing>, Trouble> {
+    let type_ids: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
+    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
+    let tables: Vec<&str> = EntityType::all().map(EntityType::table).collect();
+    let statement = sql("select e.entity, exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.relname = e.name and n.nspname = ")
+        .bind::<Text, _>(store.tables().schema())
+        .text("), coalesce(r.keeps_deleted, false), (select count(*) from b24sync.quarantine q where q.entity = e.entity), p.watermark, extract(epoch from clock_timestamp() - p.watermark)::float8, (extract(epoch from clock_timestamp()) - extract(epoch from s.last_modified_date))::float8, p.drift_missing, p.drift_extra, p.drift_different, p.drift_at from unnest(")
+        .bind::<Array<SmallInt>, _>(type_ids)
+        .text("::smallint[], ")
+        .bind::<Array<Text>, _>(keys)
+        .text("::text[], ")
+        .bind::<Array<Text>, _>(tables)
+        .text("::text[]) as e(entity, key, name) left join b24sync.replicas r on r.entity = e.entity left join b24sync.entity_progress p on p.entity = e.entity left join ")
+        .table(store.tables().state())
+        .text(" as s on s.entity_type = e.key")
+        .rows::<StandingColumns>();
+    let rows: Vec<StandingRow> = connection.load_rows(statement).await?;
+    Ok(rows.into_iter().map(standing).collect())
+}
+
+fn standing(row: StandingRow) -> (i16, Standing) {
+    let ((entity, exists, keeps_deleted, quarantined), (watermark, lag, age), (missing, extra, different, at)) = row;
+    let ago = |seconds: Option<f64>| seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
     let number = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
     let drift = at.map(|at| Drift { missing: number(missing), extra: number(extra), different: number(different), at });
-    Ok(Progress { watermark, lag: lag.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()), drift })
+    let standing = Standing {
+        table: exists.then_some(Table { keeps_deleted }),
+        quarantined,
+        watermark,
+        lag: ago(lag),
+        newest_change_age: ago(age),
+        drift,
+    };
+    (entity, standing)
 }
 
 async fn keep_drift(connection: &mut Connection, entity: EntityType, counts: [u64; 3]) -> Result<(), Trouble> {
@@ -190,16 +214,20 @@ async fn keep_drift(connection: &mut Connection, entity: EntityType, counts: [u6
     Ok(())
 }
 
-/// An estimate would be wrong just when somebody looks closely, so the rows are counted.
-async fn rows(connection: &mut Connection, store: &PgStore, entity: EntityType) -> Result<Option<i64>, Trouble> {
-    let table = store.table(entity);
-    if catalog::relation(connection, table).await?.is_none() {
-        return Ok(None);
-    }
-    let live = if keeps_deleted(connection, entity).await? { " where deleted_at is null" } else { "" };
-    let statement = sql("select count(*) from ").table(table).text(live).rows::<(BigInt,)>();
-    let (rows,): (i64,) = connection.load_one(statement).await?;
-    Ok(Some(rows))
+/// The newest run of each entity, by its key.
+async fn last_runs(connection: &mut Connection, store: &PgStore) -> Result<HashMap<String, LoggedRun>, Trouble> {
+    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
+    let logs = store.tables().logs();
+    let statement = sql("select ")
+        .text(logged_columns())
+        .text(" from unnest(")
+        .bind::<Array<Text>, _>(keys)
+        .text("::text[]) as e(key) cross join lateral (select * from ")
+        .table(logs)
+        .text(" as log where log.entity_type = e.key order by log.id desc limit 1) as l")
+        .rows::<LoggedColumns>();
+    let rows: Vec<Logged> = connection.load_rows(statement).await?;
+    Ok(rows.into_iter().map(logged_run).map(|run| (run.entity.clone(), run)).collect())
 }
 
 /// Whether the table has rows of deleted records, and the column that tells them from the others.
@@ -207,23 +235,6 @@ async fn keeps_deleted(connection: &mut Connection, entity: EntityType) -> Resul
     let keeps: Option<bool> =
         replicas::table.find(entity.type_id()).select(replicas::keeps_deleted).first(connection).await.optional()?;
     Ok(keeps.unwrap_or_default())
-}
-
-async fn last_run(
-    connection: &mut Connection,
-    store: &PgStore,
-    entity: EntityType,
-) -> Result<Option<b24sync_domain::ports::LoggedRun>, Trouble> {
-    let statement = sql("select ")
-        .text(logged_columns())
-        .text(" from ")
-        .table(store.tables().logs())
-        .text(" as l where l.entity_type = ")
-        .bind::<Text, _>(entity.key())
-        .text(" order by l.id desc limit 1")
-        .rows::<LoggedColumns>();
-    let row: Option<Logged> = connection.load_row(statement).await?;
-    Ok(row.map(logged_run))
 }
 
 type QuarantineRow = (i16, i64, Option<String>, String, Option<String>, DateTime<Utc>, DateTime<Utc>);

@@ -12,6 +12,7 @@ use crate::config::DatabaseUrl;
 use crate::error::Trouble;
 use crate::migrate;
 use crate::pool::{Connections, PoolSettings, PoolUse};
+use crate::row_counts::RowCounts;
 use crate::sql::Table;
 use crate::system_tables::SystemTables;
 use crate::transaction::Transaction;
@@ -99,6 +100,7 @@ struct Inner {
     tables: SystemTables,
     timestamps: TimestampStyle,
     deletes: DeleteMode,
+    row_counts: RowCounts,
 }
 
 impl PgStore {
@@ -113,7 +115,9 @@ impl PgStore {
         let StoreOptions { schema, timestamps, deletes, pool } = options;
         let connections = Connections::new(url, pool).map_err(|failure| failure.into_store(doing))?;
         let tables = checked(&connections, schema.as_str()).await.map_err(|trouble| trouble.into_store(doing))?;
-        Ok(PgStore { inner: Arc::new(Inner { connections, tables, timestamps, deletes }) })
+        Ok(PgStore {
+            inner: Arc::new(Inner { connections, tables, timestamps, deletes, row_counts: RowCounts::default() }),
+        })
     }
 
     /// How many connections are in use.
@@ -135,6 +139,10 @@ impl PgStore {
 
     pub(crate) fn deletes(&self) -> DeleteMode {
         self.inner.deletes
+    }
+
+    pub(crate) fn row_counts(&self) -> &RowCounts {
+        &self.inner.row_counts
     }
 
     pub(crate) fn table(&self, entity: EntityType) -> Table<'_> {

@@ -33,8 +33,8 @@ pub(crate) async fn free_leases_of_the_gone(ports: &ServicePorts) -> Result<(), 
 
 async fn free(leases: &dyn LeaseStore, instances: &dyn Instances) -> Result<(), StoreError> {
     let me = instances.me();
-    for scope in Scope::of_runs() {
-        let Some(held) = leases.holder(scope).await? else { continue };
+    let scopes: Vec<Scope> = Scope::of_runs().collect();
+    for (scope, held) in leases.holders(&scopes).await? {
         if instances.is_gone(&held.holder)
             && let Some(lease) = leases.take_over(scope, &me, &held, LEASE_TTL).await?
         {

@@ -7,7 +7,7 @@ use b24sync_domain::ports::Standing;
 use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::run::{Ending, RunId, RunKind, RunStatus};
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
 use diesel::{OptionalExtension, QueryDsl};
 use diesel_async::RunQueryDsl as _;
 
@@ -250,6 +250,22 @@ pub(super) async fn take_tokens_of_the_gone(connection: &mut Connection) -> Resu
             .text("::text[]) as s(entity, key) join b24sync.runs r on r.entity = s.entity and r.status = 'running')");
     connection.perform(statement).await?;
     Ok(())
+}
+
+/// Whether there are runs that [`close_abandoned`] would close.
+pub(super) async fn some_are_abandoned(connection: &mut Connection) -> Result<bool, Trouble> {
+    let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
+    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
+    let statement = sql("select exists (select from b24sync.runs r join unnest(")
+        .bind::<Array<SmallInt>, _>(entities)
+        .text("::smallint[], ")
+        .bind::<Array<Text>, _>(keys)
+        .text("::text[]) as s(entity, key) on r.entity = s.entity where r.status = 'running' and not exists (select from b24sync.leases l where l.scope = ")
+        .text(SCOPE_OF_RUN)
+        .text(" and l.expires_at > clock_timestamp()))")
+        .rows::<(Bool,)>();
+    let (some,): (bool,) = connection.load_one(statement).await?;
+    Ok(some)
 }
 
 /// Marks runs as interrupted whose lease is held by nobody, and takes the lease's token away, so that an owner who was

@@ -440,6 +440,15 @@ pub trait LeaseStore: Send + Sync {
 
     /// Who has a lease now.
     async fn holder(&self, scope: Scope) -> Result<Option<HeldBy>, StoreError>;
+
+    /// Who has leases of these scopes now; scopes that nobody holds are left out.
+    async fn holders(&self, scopes: &[Scope]) -> Result<Vec<(Scope, HeldBy)>, StoreError> {
+        let mut held = Vec::new();
+        for scope in scopes {
+            held.extend(self.holder(*scope).await?.map(|holder| (*scope, holder)));
+        }
+        Ok(held)
+    }
 }
 
 /// A field of the data dictionary.
@@ -502,7 +511,7 @@ pub struct EntityOverview {
     pub entity: EntityType,
     /// Its settings.
     pub settings: EntitySettings,
-    /// Rows of the table; `None` when there is no table yet.
+    /// Rows of the table, of a large one as they were some seconds ago; `None` when there is no table yet.
     pub rows: Option<i64>,
     /// Records in quarantine.
     pub quarantined: i64,
