@@ -122,10 +122,10 @@ impl Scene {
         }
     }
 
-    pub(crate) fn keeper(&self, name: &str, settings: ApplicationSettings) -> Arc<TokenKeeper> {
+    pub(crate) fn keeper(&self, instance: NamedInstance, settings: ApplicationSettings) -> Arc<TokenKeeper> {
         let vault = Arc::clone(&self.vault);
         let leases = Arc::clone(&self.vault.store);
-        let ports = TokenPorts { vault, leases, instances: Arc::new(NamedInstance::new(name)) };
+        let ports = TokenPorts { vault, leases, instances: Arc::new(instance) };
         Arc::new(TokenKeeper::new(settings, ports).unwrap())
     }
 
@@ -135,8 +135,12 @@ impl Scene {
     }
 
     pub(crate) fn instance_with(&self, name: &str, settings: ApplicationSettings) -> BitrixSource {
+        self.source(NamedInstance::new(name), settings)
+    }
+
+    pub(crate) fn source(&self, instance: NamedInstance, settings: ApplicationSettings) -> BitrixSource {
         let webhook = config("http://127.0.0.1:1/rest/1/c/", b24sync_adapter_bitrix::Dialect::Item);
-        let config = BitrixConfig { access: self.keeper(name, settings).into(), ..webhook };
+        let config = BitrixConfig { access: self.keeper(instance, settings).into(), ..webhook };
         BitrixSource::new(&config, Arc::new(Witness::default())).unwrap()
     }
 

@@ -43,16 +43,17 @@ async fn rows_are_reserved_read_again_and_cleared() {
     let expected = [format!("deal {deal} false"), format!("deal {gone} true"), format!("lead {lead} false")];
     assert_eq!(said(&batch), expected);
     assert!(batch.hints.iter().all(|hint| hint.sent_at.is_some()));
+    let process_id = batch.process_id.clone().unwrap();
     // Reserved: nobody else gets them, and whoever comes after a crash finds them.
     assert_eq!(source.take(50).await.unwrap(), None);
     assert_eq!(scene.portal.offline_events().len(), 3);
     let survivor = scene.instance("two");
-    assert_eq!(survivor.interrupted().await.unwrap(), [batch.process_id.as_str()]);
-    assert_eq!(said(&survivor.again(&batch.process_id).await.unwrap().unwrap()), expected);
-    survivor.clear(&batch.process_id).await.unwrap();
+    assert_eq!(survivor.interrupted().await.unwrap(), [process_id.as_str()]);
+    assert_eq!(said(&survivor.again(&process_id).await.unwrap().unwrap()), expected);
+    survivor.clear(&process_id).await.unwrap();
     assert_eq!(scene.portal.offline_events(), []);
     assert_eq!(survivor.interrupted().await.unwrap(), Vec::<String>::new());
-    assert_eq!(survivor.again(&batch.process_id).await.unwrap(), None);
+    assert_eq!(survivor.again(&process_id).await.unwrap(), None);
 }
 
 /// The portal reserved rows and the answer was lost: nobody knows the reservation's name but the portal.
@@ -77,8 +78,8 @@ async fn a_limit_leaves_the_rest_for_the_next_time() {
     let first = source.take(2).await.unwrap().unwrap();
     let second = source.take(2).await.unwrap().unwrap();
     assert_eq!((first.hints.len(), second.hints.len()), (2, 1));
-    source.clear(&first.process_id).await.unwrap();
-    assert_eq!(source.interrupted().await.unwrap(), [second.process_id]);
+    source.clear(&first.process_id.unwrap()).await.unwrap();
+    assert_eq!(source.interrupted().await.unwrap(), [second.process_id.unwrap()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ use b24sync_domain::error::Chain;
 use b24sync_domain::ports::{CrmSource, PortalGrant};
 use b24sync_domain::secret::Secret;
 use b24sync_portal_emulator::{Application, ApplicationRules, Counts, Fault, FaultPlan, When};
+use b24sync_testkit::observe::NamedInstance;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -172,7 +173,7 @@ async fn an_applications_secret_and_tokens_are_in_no_error_no_debug_and_no_log()
         let error = source.redeem(&Secret::new(CANARY), None).await.unwrap_err();
         said.push(format!("{error:?} {}", Chain(&error)));
     }
-    said.push(format!("{source:?} {:?}", scene.keeper("three", settings())));
+    said.push(format!("{source:?} {:?}", scene.keeper(NamedInstance::new("three"), settings())));
     let text = log.text();
     assert!(text.contains("app.info") && text.contains("the application's tokens were renewed"), "{text}");
     secrets.push(CANARY.to_owned());

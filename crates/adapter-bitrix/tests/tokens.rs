@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use b24sync_domain::application::{Installation, TokenError};
 use b24sync_domain::error::{Chain, Remedy, SourceError};
-use b24sync_domain::ports::{CrmSource, PortalGrant, TokenVault};
+use b24sync_domain::lease::{Grant, Scope};
+use b24sync_domain::ports::{CrmSource, LeaseStore, PortalGrant, TokenVault};
 use b24sync_domain::secret::Secret;
 use b24sync_portal_emulator::{Application, ApplicationRules, Fault, FaultPlan, When};
+
+use b24sync_testkit::observe::NamedInstance;
 
 use crate::application::{Scene, call};
 use crate::support::entity;
@@ -203,6 +206,26 @@ async fn a_caller_that_goes_away_takes_no_pair_with_it() {
     assert!(given_up.is_err(), "it was still waiting");
     assert_eq!(call(&source).await.unwrap(), 1);
     assert_eq!(scene.refreshes(), (1, 0));
+}
+
+/// Somebody else is at it: whoever is alive is waited for, and whoever is gone is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_waits_for_the_living_and_not_for_the_dead() {
+    let (scene, source) = Scene::installed().await;
+    scene.portal.expire_access_tokens();
+    let ttl = Duration::from_secs(60);
+    let Grant::Granted(lease) = scene.vault.store.acquire(Scope::Tokens, "stranger", ttl).await.unwrap() else {
+        panic!("nobody has it")
+    };
+    let waiting = tokio::time::timeout(Duration::from_millis(600), call(&source)).await;
+    assert!(waiting.is_err() && scene.refreshes() == (0, 0));
+    let heir = NamedInstance::new("two");
+    heir.bury("stranger");
+    assert_eq!(call(&scene.source(heir, scene.settings())).await.unwrap(), 1);
+    assert_eq!(call(&source).await.unwrap(), 1, "who waited sees what the other one stored");
+    assert_eq!(scene.refreshes(), (1, 0));
+    assert!(scene.vault.store.renew(&lease, ttl).await.is_err());
+    assert!(scene.vault.store.holder(Scope::Tokens).await.unwrap().is_none(), "the lease was given back");
 }
 
 #[tokio::test(flavor = "multi_thread")]

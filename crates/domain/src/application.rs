@@ -58,21 +58,14 @@ pub struct Registration {
 /// Rows of the offline queue that are reserved for us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfflineBatch {
-    /// What they are reserved under.
-    pub process_id: String,
+    /// What they are reserved under; `None` when the portal did not reserve them, and has forgotten them already.
+    pub process_id: Option<String>,
     /// What they say.
     pub hints: Vec<Hint>,
     /// Entities of which some record changed that the portal does not name, and whether it is gone.
     pub blind: Vec<(EntityType, bool)>,
     /// Rows about something that the service has no use for.
     pub unknown: u32,
-}
-
-impl OfflineBatch {
-    /// Rows of the queue that it stands for, at least.
-    pub fn is_empty(&self) -> bool {
-        self.hints.is_empty() && self.blind.is_empty() && self.unknown == 0
-    }
 }
 
 /// Why the application has no token to call the portal with.

@@ -24,7 +24,7 @@ pub(crate) fn batch(result: &RawValue) -> Option<Option<OfflineBatch>> {
     if rows.first().is_none() {
         return Some(None);
     }
-    let process_id = members.get("process_id").and_then(lenient::text).filter(|id| !id.is_empty())?;
+    let process_id = members.get("process_id").and_then(lenient::text).filter(|id| !id.is_empty());
     let mut batch = OfflineBatch { process_id, hints: Vec::new(), blind: Vec::new(), unknown: 0 };
     for (_, row) in rows.iter() {
         note(&mut batch, row)?;
@@ -97,14 +97,17 @@ mod tests {
         assert_eq!(read.hints[0].sent_at, "2024-07-18T10:32:31Z".parse().ok());
         let blind: Vec<String> = read.blind.iter().map(|(entity, deleted)| format!("{entity} {deleted}")).collect();
         assert_eq!(blind, ["lead false", "lead true"]);
-        assert_eq!((read.unknown, read.process_id.as_str()), (1, "p1"));
+        assert_eq!((read.unknown, read.process_id.as_deref()), (1, Some("p1")));
     }
 
     #[test]
-    fn rows_without_a_reservation_are_refused_and_no_rows_are_nothing() {
+    fn rows_without_a_reservation_are_not_lost_and_no_rows_are_nothing() {
         assert_eq!(rows(""), None);
         assert_eq!(batch(raw(r#"{"process_id":null,"events":[]}"#)), Some(None));
-        assert_eq!(batch(raw(r#"{"process_id":null,"events":[{"EVENT_NAME":"ONCRMDEALADD"}]}"#)), None);
+        let text = sample("event.offline.get.json");
+        let envelope: Envelope<'_> = serde_json::from_str(&text).unwrap();
+        let unreserved = batch(envelope.result.unwrap()).unwrap().unwrap();
+        assert_eq!((unreserved.process_id, unreserved.blind.len()), (None, 1));
         assert_eq!(batch(raw(r#"{"process_id":"p"}"#)), None);
         assert_eq!(batch(raw(r#"{"process_id":"p","events":[{"x":1}]}"#)), None);
     }

@@ -6,9 +6,11 @@
 //! - [`feed`]: tells what happens, on whichever instance.
 //! - [`intake`]: takes events in, many to a commit.
 //! - [`drain`]: applies what they hinted at.
+//! - [`application`]: the service as an application of the portal: handlers, tokens, the offline queue.
 //! - [`gaps`]: makes up for events that nobody took in.
 //! - [`mapping`]: a dry run of the mapping on a sample.
 
+pub mod application;
 pub mod control;
 pub mod drain;
 pub mod feed;

@@ -1,6 +1,7 @@
 //! Use cases over the fakes of the testkit.
 #![expect(clippy::unwrap_used, reason = "test code fails by panicking")]
 
+mod application;
 mod backfill;
 mod by_id;
 mod deletions;
