@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use b24sync_application::Ports;
 use b24sync_application::hints::Drainer;
+use b24sync_application::service::application::{ApplicationService, ByHand, HandlerUrl};
 use b24sync_application::service::drain::drain;
 use b24sync_application::service::gaps;
 use b24sync_application::service::intake::{Signals, intake};
 use b24sync_application::service::scheduler::schedule;
 use b24sync_application::service::worker::Worker;
 use b24sync_domain::mapping::TimestampStyle;
-use b24sync_domain::ports::EventIntake;
+use b24sync_domain::ports::{ApplicationControl, EventIntake, WebhookRegistration};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -40,12 +41,12 @@ pub fn start_work(
 /// makes up for events that nobody took in.
 pub fn start_intake(
     database: &Database,
+    signals: Arc<Signals>,
     receives: bool,
     tasks: &TaskTracker,
     stop: &CancellationToken,
     served: &CancellationToken,
 ) -> Arc<dyn EventIntake> {
-    let signals = Arc::new(Signals::default());
     let (service, committer) = intake(database.inbox(), Arc::clone(&signals));
     let served = served.clone();
     tasks.spawn(async move { committer.commit(&served).await });
@@ -54,4 +55,27 @@ pub fn start_intake(
         tasks.spawn(async move { gaps::watch(&ports, inbox.as_ref(), &signals, &stop).await });
     }
     Arc::new(service)
+}
+
+/// What the portal and people tell the service about its handlers.
+pub struct Subscriptions {
+    /// The service as an application of the portal.
+    pub application: Arc<dyn ApplicationControl>,
+    /// The portal's handlers.
+    pub registration: Arc<dyn WebhookRegistration>,
+}
+
+impl Subscriptions {
+    /// With an incoming webhook, people subscribe to the events.
+    pub fn by_hand(allow_loopback: bool, handler: Option<HandlerUrl>) -> Subscriptions {
+        let by_hand = ByHand::new(allow_loopback, handler);
+        Subscriptions { application: Arc::new(by_hand.clone()), registration: Arc::new(by_hand) }
+    }
+
+    /// An application looks after its handlers and its queue until `stop` is cancelled.
+    pub fn of_application(service: ApplicationService, tasks: &TaskTracker, stop: &CancellationToken) -> Subscriptions {
+        let (tended, stop) = (service.clone(), stop.clone());
+        tasks.spawn(async move { tended.tend(&stop).await });
+        Subscriptions { application: Arc::new(service.clone()), registration: Arc::new(service) }
+    }
 }

@@ -69,6 +69,11 @@ pub enum Command {
     /// Shows records that could not be stored, and why; reads them again.
     #[command(after_help = "Examples:\n  b24sync quarantine list deal\n  b24sync quarantine retry --all")]
     Quarantine(QuarantineArgs),
+    /// Says how the portal's events get here, and subscribes to them where the service is an application.
+    #[command(
+        after_help = "Examples:\n  b24sync webhooks instructions --public-url https://sync.example.com\n  b24sync webhooks register https://sync.example.com\n  b24sync webhooks list"
+    )]
+    Webhooks(WebhooksArgs),
     /// Shows events of the portal that wait to be applied, and those that could not be.
     #[command(
         after_help = "Examples:\n  b24sync inbox list\n  b24sync inbox retry deal --id 7405\n  b24sync inbox discard deal"
@@ -126,6 +131,20 @@ pub struct PortalArgs {
     /// Which methods to call: item (universal) or classic (for old on-premise portals) [default: item].
     #[arg(long, env = "BITRIX_CRM_API", help_heading = "Portal")]
     pub bitrix_crm_api: Option<String>,
+    /// The portal's address, for an application: `https://portal.bitrix24.com`.
+    #[arg(long, env = "BITRIX_PORTAL_URL", help_heading = "Portal")]
+    pub bitrix_portal_url: Option<String>,
+    /// Id of the local application, in place of an incoming webhook; `BITRIX_CLIENT_SECRET` and `BITRIX_TOKEN_KEY` are
+    /// read from the environment.
+    #[arg(long, env = "BITRIX_CLIENT_ID", help_heading = "Portal")]
+    pub bitrix_client_id: Option<String>,
+    /// Authorisation servers that may see the application's secret, comma-separated [default: Bitrix24's].
+    #[arg(long, env = "BITRIX_OAUTH_SERVERS", help_heading = "Portal")]
+    pub bitrix_oauth_servers: Option<String>,
+    /// The portal whose events are taken, by its `member_id`; without it, that of whoever has the token
+    /// (`BITRIX_APPLICATION_TOKENS` in the environment).
+    #[arg(long, env = "BITRIX_MEMBER_ID", help_heading = "Portal")]
+    pub bitrix_member_id: Option<String>,
     /// Requests a second that the portal's plan allows [default: 2].
     #[arg(long, env = "BITRIX_RATE_PER_SECOND", help_heading = "Portal")]
     pub bitrix_rate_per_second: Option<String>,
@@ -313,6 +332,66 @@ pub enum QuarantineCommand {
     },
 }
 
+/// Arguments of `webhooks`.
+#[derive(Debug, Args)]
+pub struct WebhooksArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: WebhooksCommand,
+}
+
+/// What can be done about the portal's handlers.
+#[derive(Debug, Subcommand)]
+pub enum WebhooksCommand {
+    /// Says what to enter in the portal.
+    #[command(after_help = "Example:\n  b24sync webhooks instructions --public-url https://sync.example.com")]
+    Instructions {
+        /// Address of this service as the portal sees it.
+        #[arg(long, env = "PUBLIC_URL")]
+        public_url: Option<String>,
+        /// Portal.
+        #[command(flatten)]
+        portal: Box<PortalArgs>,
+    },
+    /// Binds every event to this service; as an application of the portal only.
+    #[command(after_help = "Example:\n  b24sync webhooks register https://sync.example.com")]
+    Register(HandlerArgs),
+    /// Unbinds the events; as an application of the portal only.
+    #[command(after_help = "Example:\n  b24sync webhooks unregister https://sync.example.com")]
+    Unregister(HandlerArgs),
+    /// Lists the handlers that the portal has; as an application of the portal only.
+    #[command(after_help = "Example:\n  b24sync webhooks list")]
+    List(ApplicationArgs),
+    /// Authorises the application again, with a browser: for tokens that were lost or have lapsed.
+    #[command(after_help = "Example:\n  b24sync webhooks authorize")]
+    Authorize(ApplicationArgs),
+    /// Forgets the application's tokens, so that it can be installed anew.
+    #[command(after_help = "Example:\n  b24sync webhooks forget")]
+    Forget(ApplicationArgs),
+}
+
+/// A handler, and what is needed to speak of it.
+#[derive(Debug, Args)]
+pub struct HandlerArgs {
+    /// Address of this service as the portal sees it.
+    #[arg(env = "PUBLIC_URL")]
+    pub base_url: String,
+    /// The rest.
+    #[command(flatten)]
+    pub application: ApplicationArgs,
+}
+
+/// Where the application's tokens are, and which portal it is of.
+#[derive(Debug, Args)]
+pub struct ApplicationArgs {
+    /// Database.
+    #[command(flatten)]
+    pub database: Box<DatabaseArgs>,
+    /// Portal.
+    #[command(flatten)]
+    pub portal: Box<PortalArgs>,
+}
+
 /// Arguments of `inbox`.
 #[derive(Debug, Args)]
 pub struct InboxArgs {
@@ -477,10 +556,9 @@ pub struct ServiceConfigArgs {
     /// Web pages that may call the API: exact origins, comma-separated.
     #[arg(long, env = "API_ALLOWED_ORIGINS", help_heading = "Service")]
     pub api_allowed_origins: Option<String>,
-    /// The portal whose events are taken, by its `member_id`; without it, that of whoever has the token
-    /// (`BITRIX_APPLICATION_TOKENS` in the environment).
-    #[arg(long, env = "BITRIX_MEMBER_ID", help_heading = "Service")]
-    pub bitrix_member_id: Option<String>,
+    /// Address of this service as the portal sees it, `https://sync.example.com`: where its events go.
+    #[arg(long, env = "PUBLIC_URL", help_heading = "Service")]
+    pub public_url: Option<String>,
     /// Address and port that `/metrics` is served at without a token, `127.0.0.1:9464`; with `METRICS_TOKEN` in the
     /// environment it is served beside the API too.
     #[arg(long, env = "METRICS_BIND", help_heading = "Service")]

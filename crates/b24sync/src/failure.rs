@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use b24sync_domain::application::ApplicationError;
 use b24sync_domain::entity::UnknownEntity;
 use b24sync_domain::error::{Chain, SourceError, StoreError, SyncError};
 use b24sync_embedded_postgres::EmbeddedError;
@@ -76,6 +77,12 @@ impl From<StoreError> for Failure {
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Failure {
+        Failure::with_advice(&error, error.advice())
+    }
+}
+
+impl From<ApplicationError> for Failure {
+    fn from(error: ApplicationError) -> Failure {
         Failure::with_advice(&error, error.advice())
     }
 }

@@ -62,6 +62,7 @@ async fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
         Command::Status(args) => commands::status::run(args, output).await,
         Command::Schema(args) => Box::pin(commands::schema::run(args, output)).await,
         Command::Quarantine(args) => Box::pin(commands::quarantine::run(args, output)).await,
+        Command::Webhooks(args) => Box::pin(commands::webhooks::run(args, output)).await,
         Command::Inbox(args) => Box::pin(commands::inbox::run(args, output)).await,
         Command::History(args) => Box::pin(commands::history::run(args, output)).await,
         Command::Config(args) => Box::pin(commands::config::run(args, output)).await,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use b24sync_adapter_http::{ApiSettings, Network, TokenDigest};
 use b24sync_adapter_supabase::SupabaseSettings;
+use b24sync_application::service::application::HandlerUrl;
 use b24sync_domain::access::Role;
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::settings::DeleteMode;
@@ -194,6 +195,8 @@ pub struct ServiceSettings {
     pub api: ApiSettings,
     /// Where figures are served without a token.
     pub metrics_bind: Option<SocketAddr>,
+    /// Where the portal reaches the service.
+    pub handler: Option<HandlerUrl>,
 }
 
 impl ServiceSettings {
@@ -210,6 +213,7 @@ impl ServiceSettings {
             reconcile: Duration::from_secs(u64::from(hours) * 3_600),
             supabase: supabase(args, allow_loopback, problems),
             api: api(args, problems),
+            handler: handler(args.public_url.as_deref(), allow_loopback, problems),
             metrics_bind: problems.parsed(
                 "METRICS_BIND",
                 args.metrics_bind.as_deref(),
@@ -224,6 +228,14 @@ impl ServiceSettings {
     pub fn wants_metrics(&self) -> bool {
         self.metrics_bind.is_some() || self.api.metrics_token.is_some()
     }
+}
+
+/// Where the portal sends events, by the address that the service has from outside.
+pub fn handler(public_url: Option<&str>, allow_loopback: bool, problems: &mut Problems) -> Option<HandlerUrl> {
+    let base = given(public_url)?;
+    HandlerUrl::below(&base, allow_loopback)
+        .map_err(|error| problems.add(format!("PUBLIC_URL: {error}; example: PUBLIC_URL=https://sync.example.com")))
+        .ok()
 }
 
 fn supabase(args: &ServiceConfigArgs, allow_loopback: bool, problems: &mut Problems) -> Option<SupabaseSettings> {
@@ -274,7 +286,6 @@ fn api(args: &ServiceConfigArgs, problems: &mut Problems) -> ApiSettings {
     settings.application_tokens = secret("BITRIX_APPLICATION_TOKENS", problems)
         .map(|tokens| listed(Some(tokens.expose_secret())).iter().map(|token| TokenDigest::of(token)).collect())
         .unwrap_or_default();
-    settings.member_id = args.bitrix_member_id.clone().map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
     for problem in settings.problems() {
         problems.add(format!("API_ALLOWED_ORIGINS: {problem}"));
     }
@@ -286,11 +297,59 @@ fn listed(text: Option<&str>) -> Vec<String> {
     items.map(str::to_owned).collect()
 }
 
+/// What makes the service an application of the portal.
+#[derive(Debug, Clone)]
+pub struct ApplicationAccess {
+    /// The portal's address; no secret.
+    pub portal: String,
+    /// Id on the application's card.
+    pub client_id: String,
+    /// Key on the application's card.
+    pub client_secret: SecretString,
+    /// Seals the tokens.
+    pub token_key: SecretString,
+    /// The portal's member id, where it is known.
+    pub member_id: Option<String>,
+    /// Hosts that may be asked for tokens; empty: those that are known.
+    pub servers: Vec<String>,
+}
+
+impl ApplicationAccess {
+    fn new(client_id: String, args: &PortalArgs, problems: &mut Problems) -> ApplicationAccess {
+        let mut needed = |name: &str, example: &str| {
+            secret(name, problems).unwrap_or_else(|| {
+                problems.add(format!("{name} is not set, but BITRIX_CLIENT_ID is; example: {name}={example}"));
+                SecretString::from(String::new())
+            })
+        };
+        let client_secret = needed("BITRIX_CLIENT_SECRET", "the key on the application's card");
+        let token_key = needed("BITRIX_TOKEN_KEY", "the output of `openssl rand -base64 32`");
+        let portal = given(args.bitrix_portal_url.as_deref()).unwrap_or_else(|| {
+            problems.add("BITRIX_PORTAL_URL is not set, but BITRIX_CLIENT_ID is; example: BITRIX_PORTAL_URL=https://portal.bitrix24.com");
+            String::new()
+        });
+        ApplicationAccess {
+            portal,
+            client_id,
+            client_secret,
+            token_key,
+            member_id: given(args.bitrix_member_id.as_deref()),
+            servers: listed(args.bitrix_oauth_servers.as_deref()),
+        }
+    }
+}
+
+fn given(text: Option<&str>) -> Option<String> {
+    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
 /// How the portal is read.
 #[derive(Debug, Clone)]
 pub struct PortalSettings {
-    /// The incoming webhook: a credential.
+    /// The incoming webhook: a credential. Empty when there is none.
     pub webhook: SecretString,
+    /// How the service is an application of the portal; `None`: it has an incoming webhook.
+    pub application: Option<ApplicationAccess>,
     /// Which methods.
     pub api: CrmApi,
     /// Requests a second.
@@ -305,7 +364,8 @@ impl PortalSettings {
     /// Checks flags and environment, for a process that may do without a portal.
     pub fn optional(args: &PortalArgs, problems: &mut Problems) -> Option<PortalSettings> {
         let webhook = secret("BITRIX_WEBHOOK_URL", &mut Problems::default());
-        webhook.is_some().then(|| PortalSettings::new(args, problems))
+        let is_set = webhook.is_some() || given(args.bitrix_client_id.as_deref()).is_some();
+        is_set.then(|| PortalSettings::new(args, problems))
     }
 
     /// Whether development settings allow http and addresses of this machine.
@@ -317,7 +377,18 @@ impl PortalSettings {
 
     /// Checks flags and environment.
     pub fn new(args: &PortalArgs, problems: &mut Problems) -> PortalSettings {
-        let webhook = secret("BITRIX_WEBHOOK_URL", problems).unwrap_or_else(|| {
+        let application = given(args.bitrix_client_id.as_deref());
+        let application = application.map(|id| ApplicationAccess::new(id, args, problems));
+        let webhook = secret("BITRIX_WEBHOOK_URL", problems);
+        if webhook.is_some() && application.is_some() {
+            problems.add(
+                "BITRIX_WEBHOOK_URL and BITRIX_CLIENT_ID are both set: use the incoming webhook or the application, not both",
+            );
+        }
+        let webhook = webhook.filter(|_| application.is_none()).unwrap_or_else(|| {
+            if application.is_some() {
+                return SecretString::from(String::new());
+            }
             problems.add(
                 "BITRIX_WEBHOOK_URL is not set; example: BITRIX_WEBHOOK_URL=https://portal.bitrix24.com/rest/1/code/ \
                  (make one in the portal: Developer resources → Other → Incoming webhook, scope `crm`)",
@@ -326,6 +397,7 @@ impl PortalSettings {
         });
         PortalSettings {
             webhook,
+            application,
             api: problems.parsed(
                 "BITRIX_CRM_API",
                 args.bitrix_crm_api.as_deref(),

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use b24sync_adapter_bitrix::{BitrixConfig, BitrixSource, Dialect, LocalPacer, WebhookUrl};
+use b24sync_adapter_bitrix::{
+    Access, ApplicationSettings, BitrixConfig, BitrixSource, ConfigError, Dialect, LocalPacer, PortalUrl, TokenKeeper,
+    TokenKey, TokenPorts, WebhookUrl,
+};
 use b24sync_adapter_http::ApiPorts;
 use b24sync_adapter_postgres::{
     DatabaseUrl, MigrateOptions, MigrationReport, PgStore, PoolSettings, SchemaName, StoreOptions, migrate as apply,
@@ -14,17 +17,17 @@ use b24sync_adapter_supabase::{SupabaseAuthenticator, SupabaseSettings};
 use b24sync_application::Ports;
 use b24sync_application::ports::StatusPorts;
 use b24sync_application::service::ServicePorts;
+use b24sync_application::service::application::{ApplicationOptions, ApplicationPorts, ApplicationService};
 use b24sync_application::service::control::{ControlService, InboxService};
+use b24sync_application::service::intake::Signals;
 use b24sync_application::status::StatusService;
 use b24sync_domain::access::{Identity, Refusal};
-use b24sync_domain::application::{ApplicationError, BoundHandler, Installation, Registration};
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::{Chain, SourceError, StoreError, SyncError};
 use b24sync_domain::ports::{
     ApplicationControl, Authenticator, Clock, CrmSource, EventInbox, EventIntake, Happenings, MappingCheck,
     MappingQuery, MetricsQuery, PortalPacer, RunObserver, SchemaStore, StatusStore, WebhookRegistration,
 };
-use b24sync_domain::secret::Secret;
 use b24sync_embedded_postgres::{EmbeddedPostgres, Settings as EmbeddedSettings, Stop};
 use chrono::{DateTime, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -34,51 +37,123 @@ use crate::failure::Failure;
 use crate::instance::ThisProcess;
 use crate::metering::Figures;
 use crate::output::Output;
-use crate::settings::{CrmApi, DatabaseSettings, PortalSettings, Problems};
+use crate::settings::{ApplicationAccess, CrmApi, DatabaseSettings, PortalSettings, Problems};
 
-/// The portal's client; problems of its settings are added to `problems`, and there is no client then.
-pub fn source(settings: &PortalSettings, problems: &mut Problems) -> Option<Arc<dyn CrmSource>> {
-    if !settings.has_webhook() {
-        return None;
-    }
-    let webhook = match WebhookUrl::parse(settings.webhook.expose_secret()) {
-        Ok(webhook) => webhook,
-        Err(error) => {
-            problems.add(error);
-            return None;
+/// A portal whose settings have been checked.
+pub struct Portal {
+    access: PortalAccess,
+    api: Dialect,
+    allow_loopback: bool,
+    rate_per_second: f64,
+    rate_burst: u32,
+}
+
+enum PortalAccess {
+    Webhook(WebhookUrl),
+    Application(Box<ApplicationSettings>),
+}
+
+/// The portal; problems of its settings are added to `problems`, and there is none then.
+pub fn source(settings: &PortalSettings, problems: &mut Problems) -> Option<Portal> {
+    let access = match &settings.application {
+        Some(application) => {
+            PortalAccess::Application(Box::new(application_settings(application, settings, problems)?))
         }
+        None if settings.has_webhook() => match WebhookUrl::parse(settings.webhook.expose_secret()) {
+            Ok(webhook) => PortalAccess::Webhook(webhook),
+            Err(error) => {
+                problems.add(error);
+                return None;
+            }
+        },
+        None => return None,
     };
-    let mut config = BitrixConfig::new(webhook);
-    config.dialect = match settings.api {
-        CrmApi::Item => Dialect::Item,
-        CrmApi::Classic => Dialect::Classic,
+    let portal = Portal {
+        access,
+        api: match settings.api {
+            CrmApi::Item => Dialect::Item,
+            CrmApi::Classic => Dialect::Classic,
+        },
+        allow_loopback: settings.allow_loopback,
+        rate_per_second: settings.rate_per_second,
+        rate_burst: settings.rate_burst,
     };
-    config.allow_loopback = settings.allow_loopback;
-    config.rate_per_second = settings.rate_per_second;
-    config.rate_burst = settings.rate_burst;
-    let wrong = config.problems();
-    if !wrong.is_empty() {
-        for problem in wrong {
-            problems.add(problem);
-        }
-        return None;
+    let wrong = portal.problems();
+    let is_right = wrong.is_empty();
+    for problem in wrong {
+        problems.add(problem);
     }
-    let pacer: Arc<dyn PortalPacer> = Arc::new(LocalPacer::new(config.rate_per_second, config.rate_burst));
-    match BitrixSource::new(&config, pacer) {
-        Ok(source) => Some(Arc::new(source)),
-        Err(error) => {
-            problems.add(Chain(&error));
-            None
+    is_right.then_some(portal)
+}
+
+fn application_settings(
+    application: &ApplicationAccess,
+    settings: &PortalSettings,
+    problems: &mut Problems,
+) -> Option<ApplicationSettings> {
+    let portal = application.portal.parse::<PortalUrl>().map_err(|error| problems.add(error)).ok();
+    let key = application.token_key.expose_secret().parse::<TokenKey>().map_err(|error| problems.add(error)).ok();
+    let (id, secret) = (application.client_id.clone(), application.client_secret.clone());
+    let mut made = ApplicationSettings::new(portal?, id, secret, key?);
+    made.member_id.clone_from(&application.member_id);
+    made.allow_loopback = settings.allow_loopback;
+    if !application.servers.is_empty() {
+        made.servers.clone_from(&application.servers);
+    }
+    Some(made)
+}
+
+impl Portal {
+    fn problems(&self) -> Vec<ConfigError> {
+        match &self.access {
+            PortalAccess::Webhook(webhook) => self.config(webhook.clone()).problems(),
+            PortalAccess::Application(application) => application.problems(),
         }
+    }
+
+    /// Whether the service is an application of this portal.
+    pub fn is_application(&self) -> bool {
+        matches!(self.access, PortalAccess::Application(_))
+    }
+
+    fn config(&self, access: impl Into<Access>) -> BitrixConfig {
+        let mut config = BitrixConfig::new(access);
+        config.dialect = self.api;
+        config.allow_loopback = self.allow_loopback;
+        config.rate_per_second = self.rate_per_second;
+        config.rate_burst = self.rate_burst;
+        config
+    }
+
+    /// The portal's client. An application's tokens are in the database.
+    ///
+    /// # Errors
+    /// When it cannot be set up.
+    pub fn connect(&self, database: &Database) -> Result<Arc<BitrixSource>, Failure> {
+        let failed = |error: ConfigError| Failure::of("the portal's client could not be set up", &error);
+        let config = match &self.access {
+            PortalAccess::Webhook(webhook) => self.config(webhook.clone()),
+            PortalAccess::Application(settings) => {
+                let ports = TokenPorts {
+                    vault: Arc::new(database.store.clone()),
+                    leases: Arc::new(database.store.clone()),
+                    instances: Arc::new(ThisProcess::new()),
+                };
+                let keeper = TokenKeeper::new((**settings).clone(), ports).map_err(failed)?;
+                self.config(Arc::new(keeper))
+            }
+        };
+        let pacer: Arc<dyn PortalPacer> = Arc::new(LocalPacer::new(config.rate_per_second, config.rate_burst));
+        Ok(Arc::new(BitrixSource::new(&config, pacer).map_err(failed)?))
     }
 }
 
-/// The client that [`source`] built, once its problems have been checked.
+/// The portal that [`source`] checked, once its problems have been reported.
 ///
 /// # Errors
 /// When there is none although no problem was reported.
-pub fn built(source: Option<Arc<dyn CrmSource>>) -> Result<Arc<dyn CrmSource>, Failure> {
-    source
+pub fn built(portal: Option<Portal>) -> Result<Portal, Failure> {
+    portal
         .ok_or_else(|| Failure::usage("the portal's settings could not be used".to_owned(), "check BITRIX_WEBHOOK_URL"))
 }
 
@@ -191,6 +266,26 @@ impl Database {
     /// What replica tables are and what would become of them.
     pub fn schema_store(&self) -> Arc<dyn SchemaStore> {
         Arc::new(self.store.clone())
+    }
+
+    /// The service as an application of the portal behind `source`; `signals` are those of the intake.
+    pub fn application(
+        &self,
+        source: &Arc<BitrixSource>,
+        options: ApplicationOptions,
+        signals: Arc<Signals>,
+    ) -> ApplicationService {
+        let ports = ApplicationPorts {
+            grant: Arc::<BitrixSource>::clone(source),
+            subscriptions: Arc::<BitrixSource>::clone(source),
+            queue: Arc::<BitrixSource>::clone(source),
+            registrations: Arc::new(self.store.clone()),
+            inbox: Arc::new(self.store.clone()),
+            runs: Arc::new(self.store.clone()),
+            leases: Arc::new(self.store.clone()),
+            instances: Arc::new(ThisProcess::new()),
+        };
+        ApplicationService::new(ports, options, signals)
     }
 
     /// The inbox of events.
@@ -385,59 +480,6 @@ struct NoFigures;
 impl MetricsQuery for NoFigures {
     async fn exposition(&self) -> String {
         String::new()
-    }
-}
-
-/// The service calls the portal with an incoming webhook: what an application does by itself, a person does in the portal.
-pub struct ByHand;
-
-impl ByHand {
-    fn refusal<T>() -> Result<T, ApplicationError> {
-        Err(ApplicationError::ByHand { instructions: "make an outgoing webhook in the portal".to_owned() })
-    }
-}
-
-#[async_trait]
-impl ApplicationControl for ByHand {
-    async fn installed(&self, _: Installation) -> Result<(), ApplicationError> {
-        ByHand::refusal()
-    }
-
-    async fn uninstalled(&self, _: bool) -> Result<(), ApplicationError> {
-        ByHand::refusal()
-    }
-
-    async fn updated(&self) -> Result<(), ApplicationError> {
-        ByHand::refusal()
-    }
-
-    fn offline_events(&self) {}
-
-    async fn exchange_code(&self, _: Secret, _: Option<String>) -> Result<(), ApplicationError> {
-        ByHand::refusal()
-    }
-
-    async fn application_token(&self) -> Result<Option<Secret>, ApplicationError> {
-        Ok(None)
-    }
-
-    fn authorize_url(&self, _: &str) -> Option<String> {
-        None
-    }
-}
-
-#[async_trait]
-impl WebhookRegistration for ByHand {
-    async fn register(&self, _: &str) -> Result<Registration, ApplicationError> {
-        ByHand::refusal()
-    }
-
-    async fn unregister(&self, _: &str) -> Result<Vec<String>, ApplicationError> {
-        ByHand::refusal()
-    }
-
-    async fn registered(&self) -> Result<Vec<BoundHandler>, ApplicationError> {
-        ByHand::refusal()
     }
 }
 

@@ -1,8 +1,10 @@
 //! `/api/v1/webhooks/bitrix`: events of the portal. Kept first, answered then: the portal sends them once.
 
+use std::net::IpAddr;
+
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use b24sync_domain::application::Installation;
+use b24sync_domain::application::{ApplicationError, Installation};
 use b24sync_domain::error::Chain;
 use b24sync_domain::event::{ApplicationEvent, EventMeaning, Hint, Target};
 use b24sync_domain::ports::{Acceptance, ApplicationControl, EventIntake};
@@ -93,7 +95,8 @@ impl Receiver<'_> {
         let meaning = EventMeaning::of(&notification.event);
         if let EventMeaning::Application(ApplicationEvent::Installed) = meaning {
             // Its token is the first that anybody hears of; the tokens themselves prove who sent it.
-            self.installed(notification.install, &notification.application_token, notification.member_id).await?;
+            self.installed(request, notification.install, &notification.application_token, notification.member_id)
+                .await?;
             return Ok(EventAnswer { status: "accepted", event: notification.event, entity_id: None });
         }
         self.check_sender(request, &notification).await?;
@@ -117,7 +120,7 @@ impl Receiver<'_> {
         if known && portal_fits {
             return Ok(());
         }
-        let address = client::address(request.peer_addr(), request.headers(), &self.settings.trusted_proxies);
+        let address = self.address_of(request);
         tracing::warn!(event.kind = notification.event, client.address = %address, known_token = known, "an event of an unknown sender was refused");
         self.limits.failed_auth(address)?;
         Err(Problem::new(Kind::Forbidden, "the application token or the portal is not one that this service knows"))
@@ -163,6 +166,7 @@ impl Receiver<'_> {
 
     async fn installed(
         &self,
+        request: &HttpRequest,
         tokens: Option<InstallTokens>,
         application_token: &secrecy::SecretString,
         member_id: Option<String>,
@@ -177,7 +181,18 @@ impl Receiver<'_> {
             member_id: member_id.ok_or_else(|| missing("member_id"))?,
             server_endpoint: tokens.server_endpoint,
         };
-        Ok(self.application.installed(installation).await?)
+        match self.application.installed(installation).await {
+            Err(error @ ApplicationError::NotOurs { .. }) => {
+                // Each of them costs the portal a question.
+                self.limits.failed_auth(self.address_of(request))?;
+                Err(error.into())
+            }
+            installed => Ok(installed?),
+        }
+    }
+
+    fn address_of(&self, request: &HttpRequest) -> IpAddr {
+        client::address(request.peer_addr(), request.headers(), &self.settings.trusted_proxies)
     }
 }
 

@@ -36,6 +36,8 @@ pub const TEXT_BYTES: usize = 2_048;
 pub const LAST_SECOND: i64 = 253_402_300_799;
 
 const EVENT: &str = "event";
+/// What an installation is called.
+const INSTALLED: &str = "ONAPPINSTALL";
 const TS: &str = "ts";
 const RECORD: &str = "data[FIELDS][ID]";
 const BARE_RECORD: &str = "data[ID]";
@@ -200,8 +202,12 @@ fn refuse_duplicates(form: &Form<'_>) -> Result<(), NotificationError> {
     }
 }
 
+/// The installation callback need not name an event; its tokens tell what it is (Bitrix24 REST 12.1).
 fn event(form: &Form<'_>) -> Result<String, NotificationError> {
-    let name = form.one(EVENT)?.ok_or(NotificationError::Missing { key: EVENT })?;
+    let Some(name) = form.one(EVENT)? else {
+        let installs = form.one(REFRESH_TOKEN)?.is_some_and(|token| !token.is_empty());
+        return if installs { Ok(INSTALLED.to_owned()) } else { Err(NotificationError::Missing { key: EVENT }) };
+    };
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
     if (1..=EVENT_BYTES).contains(&name.len()) && name.bytes().all(allowed) {
         Ok(name.to_ascii_uppercase())

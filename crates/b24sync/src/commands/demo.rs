@@ -18,6 +18,7 @@ use b24sync_portal_emulator::{Counts, Entity, Portal, PortalConfig, RunningPorta
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
+use crate::background::Subscriptions;
 use crate::cli::DemoArgs;
 use crate::commands::{serve, sync};
 use crate::failure::Failure;
@@ -72,6 +73,7 @@ fn database_settings(args: &DemoArgs) -> Result<DatabaseSettings, Failure> {
 fn portal_settings(portal: &RunningPortal) -> PortalSettings {
     PortalSettings {
         webhook: SecretString::from(portal.webhook_url()),
+        application: None,
         api: CrmApi::Item,
         rate_per_second: 2.0,
         rate_burst: 50,
@@ -87,9 +89,9 @@ async fn show(
     output: Output,
 ) -> Result<ExitCode, Failure> {
     let mut problems = Problems::default();
-    let source = wiring::source(&portal_settings(portal), &mut problems);
+    let checked = wiring::source(&portal_settings(portal), &mut problems);
     problems.check()?;
-    let ports = database.ports(wiring::built(source)?, Arc::new(ProgressDisplay::new(output)));
+    let ports = database.ports(wiring::built(checked)?.connect(database)?, Arc::new(ProgressDisplay::new(output)));
     // Each demo's portal listens somewhere else.
     moved(ports.portals.as_ref(), ports.source.as_ref()).await?;
     output.say("\nA full sync, within the limits of an ordinary cloud plan (2 requests a second):");
@@ -194,6 +196,7 @@ fn interface(database: &Database, ports: &Ports) -> serve::Interface {
     let (intake, _committer) = intake(database.inbox(), Arc::default());
     serve::Interface {
         intake: Arc::new(intake),
+        subscriptions: Subscriptions::by_hand(true, None),
         mapping: Arc::new(MappingService::new(ports.clone(), TimestampStyle::Timestamp)),
         authenticator: wiring::authenticator(None, &mut Problems::default()),
         metrics: database.figures(None),

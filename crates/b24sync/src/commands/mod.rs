@@ -12,3 +12,4 @@ pub mod serve;
 pub mod status;
 pub mod sync;
 pub mod verify;
+pub mod webhooks;

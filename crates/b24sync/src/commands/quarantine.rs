@@ -80,12 +80,12 @@ async fn retry(
     let mut problems = Problems::default();
     let settings = DatabaseSettings::new(database, &mut problems);
     let portal = PortalSettings::new(portal, &mut problems);
-    let source = wiring::source(&portal, &mut problems);
+    let portal = wiring::source(&portal, &mut problems);
     problems.check()?;
-    let source = wiring::built(source)?;
+    let portal = wiring::built(portal)?;
     let stop = lifecycle::stop_on_signals();
     let database = Database::open(&settings, output).await?;
-    let ports = database.ports(source, Arc::new(ProgressDisplay::new(output)));
+    let ports = database.ports(portal.connect(&database)?, Arc::new(ProgressDisplay::new(output)));
     let retried = async {
         let mut retried = Vec::new();
         for entity in entities {

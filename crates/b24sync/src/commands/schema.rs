@@ -102,11 +102,11 @@ async fn plan(
     let mut problems = Problems::default();
     let settings = DatabaseSettings::new(database, &mut problems);
     let portal = PortalSettings::new(portal, &mut problems);
-    let source = wiring::source(&portal, &mut problems);
+    let portal = wiring::source(&portal, &mut problems);
     problems.check()?;
-    let source = wiring::built(source)?;
+    let portal = wiring::built(portal)?;
     let database = Database::open(&settings, output).await?;
-    let ports = database.ports(source, Arc::new(ProgressDisplay::new(output)));
+    let ports = database.ports(portal.connect(&database)?, Arc::new(ProgressDisplay::new(output)));
     let planned = async {
         let plan = schema::plan(&ports, entity, settings.timestamps).await?;
         let statements = database.schema_store().statements(&plan).await?;

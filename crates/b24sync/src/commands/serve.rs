@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use b24sync_adapter_http::ApiSettings;
+use b24sync_application::service::application::ApplicationOptions;
 use b24sync_application::service::feed::Feed;
+use b24sync_application::service::intake::Signals;
 use b24sync_application::service::mapping::MappingService;
 use b24sync_domain::error::Chain;
 use b24sync_domain::ports::{Authenticator, EventIntake, MappingQuery, MetricsQuery};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::background;
+use crate::background::{self, Subscriptions};
 use crate::cli::{Role, ServeArgs};
 use crate::descriptors;
 use crate::failure::Failure;
@@ -37,7 +39,7 @@ pub async fn run(args: ServeArgs, output: Output) -> Result<ExitCode, Failure> {
         Role::Api => PortalSettings::optional(&args.portal, &mut problems),
         Role::All | Role::Worker => Some(PortalSettings::new(&args.portal, &mut problems)),
     };
-    let source = portal.and_then(|portal| wiring::source(&portal, &mut problems));
+    let portal = portal.and_then(|portal| wiring::source(&portal, &mut problems));
     let authenticator = wiring::authenticator(service.supabase.as_ref(), &mut problems);
     problems.check()?;
     if service.supabase.is_none() {
@@ -64,22 +66,35 @@ pub async fn run(args: ServeArgs, output: Output) -> Result<ExitCode, Failure> {
     if let Some(address) = service.metrics_bind {
         serve_metrics(Arc::clone(&metrics), listen(&address.ip().to_string(), address.port())?, &tasks, &stop, output)?;
     }
-    let ports = source.map(|source| database.ports(source, Arc::new(Quiet)));
+    let source = portal.as_ref().map(|portal| portal.connect(&database)).transpose()?;
+    let ports = source.clone().map(|source| database.ports(source, Arc::new(Quiet)));
     if args.role != Role::Api
         && let Some(ports) = ports.clone()
     {
         background::start_work(&database, ports, settings.timestamps, service.reconcile, &tasks, &stop);
     }
-    let served = CancellationToken::new();
-    let receives = args.role != Role::Worker && !service.api.application_tokens.is_empty();
-    let intake = background::start_intake(&database, receives, &tasks, &stop, &served);
+    let (served, signals) = (CancellationToken::new(), Arc::new(Signals::default()));
+    let subscriptions = match source.filter(|_| portal.is_some_and(|portal| portal.is_application())) {
+        Some(source) => {
+            let options = ApplicationOptions { allow_loopback: loopback, handler: service.handler.clone() };
+            let application = database.application(&source, options, Arc::clone(&signals));
+            Some(Subscriptions::of_application(application, &tasks, &stop))
+        }
+        None => None,
+    };
+    let can_receive = subscriptions.is_some() || !service.api.application_tokens.is_empty();
+    let receives = args.role != Role::Worker && can_receive;
+    let intake = background::start_intake(&database, signals, receives, &tasks, &stop, &served);
+    let subscriptions = subscriptions.unwrap_or_else(|| Subscriptions::by_hand(loopback, service.handler.clone()));
     let mapping: Arc<dyn MappingQuery> = match ports {
         Some(ports) => Arc::new(MappingService::new(ports, settings.timestamps)),
         None => Arc::new(NoPortal),
     };
     let max_connections = descriptors::connections(service.api.max_connections, output);
-    let settings = ApiSettings { max_connections, ..service.api };
-    let interface = Interface { mapping, authenticator, metrics, intake, reconcile: service.reconcile, settings };
+    let member_id = args.portal.bitrix_member_id.clone().map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
+    let settings = ApiSettings { max_connections, member_id, ..service.api };
+    let interface =
+        Interface { mapping, authenticator, metrics, intake, subscriptions, reconcile: service.reconcile, settings };
     let result = serve(&database, interface, listener, &stop, output).await;
     // A server that broke takes the rest along.
     stop.cancel();
@@ -101,6 +116,8 @@ pub struct Interface {
     pub metrics: Arc<dyn MetricsQuery>,
     /// Events of the portal.
     pub intake: Arc<dyn EventIntake>,
+    /// The portal's handlers.
+    pub subscriptions: Subscriptions,
     /// Time between full syncs.
     pub reconcile: Duration,
     /// Its settings.
@@ -159,7 +176,7 @@ pub async fn serve(
     stop: &CancellationToken,
     output: Output,
 ) -> Result<(), Failure> {
-    let Interface { mapping, authenticator, metrics, intake, reconcile, settings } = interface;
+    let Interface { mapping, authenticator, metrics, intake, subscriptions, reconcile, settings } = interface;
     let address = listener.local_addr().map_err(|error| Failure::of("could not listen", &error))?;
     let feed = Feed::new(stop.clone());
     let ports = database.api_ports(Outside {
@@ -168,8 +185,8 @@ pub async fn serve(
         authenticator,
         metrics,
         intake,
-        application: Arc::new(wiring::ByHand),
-        registration: Arc::new(wiring::ByHand),
+        application: subscriptions.application,
+        registration: subscriptions.registration,
         reconcile,
     });
     let (server, drain) = b24sync_adapter_http::build(ports, settings, listener)

@@ -83,16 +83,16 @@ pub async fn run(args: SyncArgs, output: Output) -> Result<ExitCode, Failure> {
     let mut problems = Problems::default();
     let database_settings = DatabaseSettings::new(&args.database, &mut problems);
     let portal = PortalSettings::new(&args.portal, &mut problems);
-    let source = wiring::source(&portal, &mut problems);
+    let portal = wiring::source(&portal, &mut problems);
     problems.check()?;
-    let source = wiring::built(source)?;
+    let portal = wiring::built(portal)?;
     let stop = lifecycle::stop_on_signals();
     let database = if args.no_migrate {
         Database::open(&database_settings, output).await?
     } else {
         Database::open_migrated(&database_settings, output).await?
     };
-    let ports = database.ports(source, Arc::new(ProgressDisplay::new(output)));
+    let ports = database.ports(portal.connect(&database)?, Arc::new(ProgressDisplay::new(output)));
     let how = How {
         kind: kind(&args),
         ids: &ids,

@@ -82,12 +82,12 @@ pub async fn run(args: VerifyArgs, output: Output) -> Result<ExitCode, Failure> 
     let mut problems = Problems::default();
     let settings = DatabaseSettings::new(&args.database, &mut problems);
     let portal = PortalSettings::new(&args.portal, &mut problems);
-    let source = wiring::source(&portal, &mut problems);
+    let portal = wiring::source(&portal, &mut problems);
     problems.check()?;
-    let source = wiring::built(source)?;
+    let portal = wiring::built(portal)?;
     let stop = lifecycle::stop_on_signals();
     let database = Database::open(&settings, output).await?;
-    let ports = database.ports(source, Arc::new(ProgressDisplay::new(output)));
+    let ports = database.ports(portal.connect(&database)?, Arc::new(ProgressDisplay::new(output)));
     let status = database.status_store();
     let mut comparisons = Vec::new();
     let mut failure = None;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "test code fails by panicking")]
 
 mod api;
+mod application;
 mod arrows;
 mod bad_input;
 mod big_bodies;

@@ -64,6 +64,8 @@ impl ApplicationService {
         }
         self.calls.handlers.notify_one();
         self.calls.queue.notify_one();
+        // Whatever changed so far was told to nobody: syncs begin at once.
+        self.signals.open_gap();
         Ok(())
     }
 }
