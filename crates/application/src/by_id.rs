@@ -26,6 +26,9 @@ const IDS_AT_ONCE: usize = 2_500;
 /// Control records that are asked for besides those that may have to be left out.
 const SPARE_CONTROLS: usize = 4;
 
+/// Control records at most that are taken from those that were shown just now.
+const SHOWN_CONTROLS: usize = 2;
+
 /// Applies these records of `entity`, whatever happened to them.
 ///
 /// # Errors
@@ -93,11 +96,25 @@ pub(crate) async fn apply(
         named.shown.extend(batch.ids().iter().enumerate().map(|(row, id)| (*id, batch.modified(row))));
         pass.store(plan, batch, None).await?;
         let absent: Vec<RecordId> = part.iter().copied().filter(|id| !named.shown.contains_key(id)).collect();
+        if absent.is_empty() {
+            continue;
+        }
+        let controls = controls(pass, &absent, &named).await?;
         for absent in absent.chunks(MAX_EVIDENCE) {
-            settle_absent(pass, plan, absent, &mut named).await?;
+            settle_absent(pass, plan, absent, &controls, &mut named).await?;
         }
     }
     Ok(Some(named))
+}
+
+/// Records that probably exist: some that were shown just now, then others of the replica, none of which is absent itself.
+/// What came last is often deleted together, such as a wrong import.
+async fn controls(pass: &Pass<'_>, absent: &[RecordId], named: &Named) -> Result<Vec<RecordId>, SyncError> {
+    let mut controls: Vec<RecordId> = named.shown.keys().copied().take(SHOWN_CONTROLS).collect();
+    let known = pass.controls(ReadToken(0), absent.len() + SPARE_CONTROLS).await?;
+    let absent: HashSet<&RecordId> = absent.iter().collect();
+    controls.extend(known.into_iter().filter(|known| !absent.contains(known)));
+    Ok(controls)
 }
 
 /// Records that a list by ids left out are deleted or not readable: only reading them one by one tells.
@@ -105,11 +122,10 @@ async fn settle_absent(
     pass: &mut Pass<'_>,
     plan: &mut SchemaPlan,
     absent: &[RecordId],
+    controls: &[RecordId],
     named: &mut Named,
 ) -> Result<(), SyncError> {
-    // Some of the latest may be among those that are asked for.
-    let controls = pass.controls(ReadToken(0), absent.len() + SPARE_CONTROLS).await?;
-    let Some(evidence) = deletions::question(pass, absent, &controls, false).await? else {
+    let Some(evidence) = deletions::question(pass, absent, controls, false).await? else {
         named.unproven.extend(absent);
         return Ok(());
     };

@@ -234,7 +234,8 @@ pub trait DeletionStore: Send + Sync {
         up_to: Option<Cursor>,
     ) -> Result<Vec<(RecordId, bool)>, StoreError>;
 
-    /// Live records that reads since `since` have seen, the one that was seen last first; at most `limit`.
+    /// Live records that reads since `since` have seen, the one that was seen last first; at most `limit`. Those of which an
+    /// event in the inbox says that they are gone come after all others.
     async fn controls(&self, entity: EntityType, since: ReadToken, limit: u32) -> Result<Vec<RecordId>, StoreError>;
 
     /// How many live records there are.

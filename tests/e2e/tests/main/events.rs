@@ -117,3 +117,30 @@ async fn what_nothing_proves_becomes_a_dead_letter_that_people_see_retry_and_dis
     assert_eq!(service.ask("POST", "/api/v1/inbox/discard", Some(&operator), Some(&json!({}))).0, 403);
     assert_eq!(service.ask("POST", "/api/v1/inbox/discard", Some(&admin), Some(&json!({}))).0, 200);
 }
+
+/// More than fit into a request, so that controls of the one are not in the other.
+const WRONG_IMPORT: usize = 3_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_that_came_last_and_are_deleted_together_are_gone_without_a_sync() {
+    let stage = Stage::new(small()).await;
+    let client = stage.client().await;
+    let service = start(&stage);
+    at_rest(&client).await;
+    let syncs = "select count(*) from sync_logs where sync_type <> 'webhook'";
+    let before = number(&client, syncs).await;
+    subscribe(stage.portal(), &service.address);
+    let portal = stage.portal();
+    let imported = || portal.add(Entity::Deal, [("TITLE", "of a wrong import".into())]);
+    let imported: Vec<i64> = std::iter::repeat_with(imported).take(WRONG_IMPORT).collect();
+    settled(portal, &client).await;
+    for id in imported {
+        portal.delete(Entity::Deal, id);
+    }
+    settled(portal, &client).await;
+    equal(portal, &client).await;
+    assert_eq!(number(&client, syncs).await, before, "only events brought it");
+    assert_eq!(number(&client, "select count(*) from b24sync.hints").await, 0, "no dead letters");
+    let failed = "select count(*) from sync_logs where sync_type = 'webhook' and status <> 'completed'";
+    assert_eq!(number(&client, failed).await, 0);
+}
