@@ -20,9 +20,6 @@ use crate::pass::{self, Frame, Pass, Reading};
 use crate::ports::Ports;
 use crate::schema;
 
-/// Records that one request asks for (50 commands of 50 ids, Bitrix24 REST 6.1).
-const IDS_AT_ONCE: usize = 2_500;
-
 /// Control records that are asked for besides those that may have to be left out.
 const SPARE_CONTROLS: usize = 4;
 
@@ -86,7 +83,10 @@ pub(crate) async fn apply(
 ) -> Result<Option<Named>, SyncError> {
     pass.announce(u64::try_from(ids.len()).ok()).await;
     let mut named = Named::default();
-    for part in ids.chunks(IDS_AT_ONCE) {
+    let mut rest = ids;
+    while !rest.is_empty() {
+        let part;
+        (part, rest) = rest.split_at(pass.ports.source.ids_at_once(pass.entity).clamp(1, rest.len()));
         if pass.stop.is_cancelled() {
             return Ok(None);
         }

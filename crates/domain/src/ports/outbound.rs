@@ -103,6 +103,12 @@ pub trait CrmSource: Send + Sync {
     /// no more than this. The same rules as for [`CrmSource::list`].
     async fn news(&self, query: &NewsQuery, order: &Arc<dyn ReadOrder>) -> Result<News, SourceError>;
 
+    /// How many ids [`CrmSource::by_ids`] should be given at once, from 50 to 2,500: fewer where records are heavy, or where
+    /// the portal did not bear more. May change with each read.
+    fn ids_at_once(&self, _entity: EntityType) -> usize {
+        2_500
+    }
+
     /// Reads the records with these ids, at most 2,500, ascending by id. A record that is missing from the answer is
     /// deleted or not readable: the caller MUST NOT take its absence as a proof of deletion.
     async fn by_ids(
