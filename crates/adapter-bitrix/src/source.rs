@@ -44,6 +44,8 @@ struct Entity {
     gauge: Gauge,
     /// The same for lists that bring a few fields only: they weigh next to nothing.
     narrow_gauge: Gauge,
+    /// The same for records that are asked for by their ids.
+    named_gauge: Gauge,
     /// As described last.
     metadata: RwLock<Option<Arc<Metadata>>>,
 }
@@ -67,6 +69,7 @@ impl BitrixSource {
             dialect: EntityDialect::of(config.dialect, entity),
             gauge: Gauge::default(),
             narrow_gauge: Gauge::default(),
+            named_gauge: Gauge::for_named(),
             metadata: RwLock::default(),
         };
         Ok(BitrixSource {
@@ -176,6 +179,11 @@ impl CrmSource for BitrixSource {
         Ok(news)
     }
 
+    fn ids_at_once(&self, entity: EntityType) -> usize {
+        let commands = self.entity(entity).map_or(MAX_COMMANDS, |entity| entity.named_gauge.independent());
+        commands * PAGE_SIZE
+    }
+
     async fn by_ids(
         &self,
         entity: EntityType,
@@ -184,7 +192,7 @@ impl CrmSource for BitrixSource {
         order: &Arc<dyn ReadOrder>,
     ) -> Result<RecordBatch, SourceError> {
         let metadata = self.metadata(entity).await?;
-        let dialect = &self.entity(entity)?.dialect;
+        let Entity { dialect, named_gauge: gauge, .. } = self.entity(entity)?;
         let mut ids = ids.to_vec();
         ids.sort_unstable();
         ids.dedup();
@@ -203,7 +211,7 @@ impl CrmSource for BitrixSource {
             return Ok(builder.finish(false));
         }
         let slots = Slots::new(dialect, &metadata, layout);
-        let by_ids = ByIds { entity, layout, ids: &ids, dialect, metadata: &metadata, slots };
+        let by_ids = ByIds { entity, layout, ids: &ids, dialect, metadata: &metadata, slots, gauge };
         self.transport.call(&by_ids, Some(order.as_ref())).await
     }
 

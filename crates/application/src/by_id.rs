@@ -20,11 +20,11 @@ use crate::pass::{self, Frame, Pass, Reading};
 use crate::ports::Ports;
 use crate::schema;
 
-/// Records that one request asks for (50 commands of 50 ids, Bitrix24 REST 6.1).
-const IDS_AT_ONCE: usize = 2_500;
-
 /// Control records that are asked for besides those that may have to be left out.
 const SPARE_CONTROLS: usize = 4;
+
+/// Control records at most that are taken from those that were shown just now.
+const SHOWN_CONTROLS: usize = 2;
 
 /// Applies these records of `entity`, whatever happened to them.
 ///
@@ -83,7 +83,10 @@ pub(crate) async fn apply(
 ) -> Result<Option<Named>, SyncError> {
     pass.announce(u64::try_from(ids.len()).ok()).await;
     let mut named = Named::default();
-    for part in ids.chunks(IDS_AT_ONCE) {
+    let mut rest = ids;
+    while !rest.is_empty() {
+        let part;
+        (part, rest) = rest.split_at(pass.ports.source.ids_at_once(pass.entity).clamp(1, rest.len()));
         if pass.stop.is_cancelled() {
             return Ok(None);
         }
@@ -93,11 +96,25 @@ pub(crate) async fn apply(
         named.shown.extend(batch.ids().iter().enumerate().map(|(row, id)| (*id, batch.modified(row))));
         pass.store(plan, batch, None).await?;
         let absent: Vec<RecordId> = part.iter().copied().filter(|id| !named.shown.contains_key(id)).collect();
-        if !absent.is_empty() {
-            settle_absent(pass, plan, &absent, &mut named).await?;
+        if absent.is_empty() {
+            continue;
+        }
+        let controls = controls(pass, &absent, &named).await?;
+        for absent in absent.chunks(MAX_EVIDENCE) {
+            settle_absent(pass, plan, absent, &controls, &mut named).await?;
         }
     }
     Ok(Some(named))
+}
+
+/// Records that probably exist: some that were shown just now, then others of the replica, none of which is absent itself.
+/// What came last is often deleted together, such as a wrong import.
+async fn controls(pass: &Pass<'_>, absent: &[RecordId], named: &Named) -> Result<Vec<RecordId>, SyncError> {
+    let mut controls: Vec<RecordId> = named.shown.keys().copied().take(SHOWN_CONTROLS).collect();
+    let known = pass.controls(ReadToken(0), absent.len() + SPARE_CONTROLS).await?;
+    let absent: HashSet<&RecordId> = absent.iter().collect();
+    controls.extend(known.into_iter().filter(|known| !absent.contains(known)));
+    Ok(controls)
 }
 
 /// Records that a list by ids left out are deleted or not readable: only reading them one by one tells.
@@ -105,23 +122,13 @@ async fn settle_absent(
     pass: &mut Pass<'_>,
     plan: &mut SchemaPlan,
     absent: &[RecordId],
+    controls: &[RecordId],
     named: &mut Named,
 ) -> Result<(), SyncError> {
-    let controls = controls(pass, absent).await?;
-    for asked in absent.chunks(MAX_EVIDENCE) {
-        let Some(evidence) = deletions::question(pass, asked, &controls, false).await? else {
-            named.unproven.extend(asked);
-            continue;
-        };
-        named.found.extend(&evidence.found);
-        deletions::settle(pass, plan, evidence, &mut named.gone).await?;
-    }
-    Ok(())
-}
-
-/// Records that were seen last, none of them among those that are missing now: many of these may have been seen last.
-async fn controls(pass: &Pass<'_>, absent: &[RecordId]) -> Result<Vec<RecordId>, SyncError> {
-    let missing: HashSet<RecordId> = absent.iter().copied().collect();
-    let seen = pass.controls(ReadToken(0), absent.len() + SPARE_CONTROLS).await?;
-    Ok(seen.into_iter().filter(|id| !missing.contains(id)).collect())
+    let Some(evidence) = deletions::question(pass, absent, controls, false).await? else {
+        named.unproven.extend(absent);
+        return Ok(());
+    };
+    named.found.extend(&evidence.found);
+    deletions::settle(pass, plan, evidence, &mut named.gone).await
 }

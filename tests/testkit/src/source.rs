@@ -270,6 +270,10 @@ impl CrmSource for FakeSource {
         Ok(News { changed: render(&changed), created: render(&created) })
     }
 
+    fn ids_at_once(&self, _entity: EntityType) -> usize {
+        2_500
+    }
+
     async fn by_ids(
         &self,
         entity: EntityType,

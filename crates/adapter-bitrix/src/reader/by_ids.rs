@@ -8,7 +8,7 @@ use b24sync_domain::ports::Lane;
 use b24sync_domain::progress::{Cursor, PAGE_SIZE, check_page};
 use b24sync_domain::record::{Layout, ReadToken, RecordBatch};
 
-use super::{BATCH, pages};
+use super::{BATCH, Gauge, pages};
 use crate::budget::Budget;
 use crate::command::{self, Command, page_name};
 use crate::decode::{BatchHead, Slots};
@@ -26,6 +26,7 @@ pub(crate) struct ByIds<'a> {
     pub(crate) dialect: &'a EntityDialect,
     pub(crate) metadata: &'a Metadata,
     pub(crate) slots: Slots<'a>,
+    pub(crate) gauge: &'a Gauge,
 }
 
 impl ByIds<'_> {
@@ -108,6 +109,8 @@ impl Exchange for ByIds<'_> {
         for (position, asked) in self.ids.chunks(PAGE_SIZE).enumerate() {
             rows = self.check(&opened, &page_name(position), asked, rows, budget)?;
         }
+        let commands = self.ids.len().div_ceil(PAGE_SIZE);
+        self.gauge.learn(commands, commands, answer.text.len(), false, None);
         let (records, source_time) = (opened.records, opened.source_time);
         let head = BatchHead {
             entity: self.entity,
@@ -117,5 +120,8 @@ impl Exchange for ByIds<'_> {
             text: answer.text,
         };
         Ok(records.into_batch(0..rows, false, head))
+    }
+    fn lighten(&self) {
+        self.gauge.lighten();
     }
 }

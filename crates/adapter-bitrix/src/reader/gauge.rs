@@ -8,8 +8,15 @@ use crate::command::MAX_COMMANDS;
 
 const FIRST: usize = 10;
 
+/// The same for records that are asked for by their ids.
+const FIRST_NAMED: usize = 20;
+
 /// Bytes that an answer should have at most. More would not be faster, but would hold more memory.
 const COMFORTABLE: usize = 4 * 1024 * 1024;
+
+/// The same for records that are asked for by their ids. They come when many events do, one request after the other, and
+/// each costs a part of the budget that all share.
+const COMFORTABLE_NAMED: usize = 16 * 1024 * 1024;
 
 /// Adapts the number of commands to what answers weigh and to how the portal bears it.
 #[derive(Debug)]
@@ -17,15 +24,27 @@ pub(crate) struct Gauge {
     commands: AtomicUsize,
     /// Where the answer before ended with a short page; 0 where it did not.
     short_end: AtomicI64,
+    /// Bytes that an answer should have at most.
+    comfortable: usize,
 }
 
 impl Default for Gauge {
     fn default() -> Self {
-        Gauge { commands: AtomicUsize::new(FIRST), short_end: AtomicI64::new(0) }
+        Gauge { commands: AtomicUsize::new(FIRST), short_end: AtomicI64::new(0), comfortable: COMFORTABLE }
     }
 }
 
 impl Gauge {
+    /// For records that are asked for by their ids.
+    pub(crate) fn for_named() -> Gauge {
+        Gauge { commands: AtomicUsize::new(FIRST_NAMED), comfortable: COMFORTABLE_NAMED, ..Gauge::default() }
+    }
+
+    /// How many commands to send that do not depend on each other.
+    pub(crate) fn independent(&self) -> usize {
+        self.commands.load(Ordering::Relaxed)
+    }
+
     /// How many commands to send for what follows `cursor`.
     pub(crate) fn commands(&self, window: Window, cursor: Cursor) -> usize {
         let probably_the_end = cursor != Cursor::START && self.short_end.load(Ordering::Relaxed) == cursor.get();
@@ -49,7 +68,7 @@ impl Gauge {
             // Something stopped the batch in the middle.
             () => pages,
         };
-        let bearable = (COMFORTABLE * pages / bytes.max(1)).clamp(1, MAX_COMMANDS);
+        let bearable = (self.comfortable * pages / bytes.max(1)).clamp(1, MAX_COMMANDS);
         self.commands.store(next.min(bearable), Ordering::Relaxed);
     }
 
@@ -96,6 +115,18 @@ mod tests {
         assert_eq!(next(&gauge), 1);
         gauge.lighten();
         assert_eq!(next(&gauge), 1);
+    }
+
+    #[test]
+    fn records_that_are_asked_for_by_their_ids_may_weigh_more() {
+        let gauge = Gauge::for_named();
+        for _ in 0..4 {
+            let asked = gauge.independent();
+            gauge.learn(asked, asked, asked * COMFORTABLE / 10, false, None);
+        }
+        assert_eq!(gauge.independent(), 40);
+        gauge.lighten();
+        assert_eq!(gauge.independent(), 20);
     }
 
     #[test]

@@ -59,11 +59,11 @@ impl DeletionStore for PgStore {
         retrying("looking for records that were seen", || async {
             let mut connection = self.connections().lend().await?;
             // Of those of one answer, neighbours would be deleted together more often than others.
-            let statement = sql("select item_id from b24sync.item_state where deleted_at is null and entity = ")
+            let statement = sql("select s.item_id from b24sync.item_state s left join b24sync.hints h on h.entity = s.entity and h.item_id = s.item_id where s.deleted_at is null and s.entity = ")
                 .bind::<SmallInt, _>(entity.type_id())
-                .text(" and read_seq >= ")
+                .text(" and s.read_seq >= ")
                 .bind::<BigInt, _>(since.0)
-                .text(" order by read_seq desc, pg_catalog.hashint8(item_id) limit ")
+                .text(" order by coalesce(h.deleted, false), s.read_seq desc, pg_catalog.hashint8(s.item_id) limit ")
                 .bind::<BigInt, _>(i64::from(limit))
                 .rows::<(BigInt,)>();
             Ok(ids(connection.load_rows(statement).await?))

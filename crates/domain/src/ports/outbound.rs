@@ -103,6 +103,10 @@ pub trait CrmSource: Send + Sync {
     /// no more than this. The same rules as for [`CrmSource::list`].
     async fn news(&self, query: &NewsQuery, order: &Arc<dyn ReadOrder>) -> Result<News, SourceError>;
 
+    /// How many ids [`CrmSource::by_ids`] should be given at once, from 50 to 2,500: fewer where records are heavy, or where
+    /// the portal did not bear more. May change with each read.
+    fn ids_at_once(&self, entity: EntityType) -> usize;
+
     /// Reads the records with these ids, at most 2,500, ascending by id. A record that is missing from the answer is
     /// deleted or not readable: the caller MUST NOT take its absence as a proof of deletion.
     async fn by_ids(
@@ -234,7 +238,8 @@ pub trait DeletionStore: Send + Sync {
         up_to: Option<Cursor>,
     ) -> Result<Vec<(RecordId, bool)>, StoreError>;
 
-    /// Live records that reads since `since` have seen, the one that was seen last first; at most `limit`.
+    /// Live records that reads since `since` have seen, the one that was seen last first; at most `limit`. Those of which an
+    /// event in the inbox says that they are gone come after all others.
     async fn controls(&self, entity: EntityType, since: ReadToken, limit: u32) -> Result<Vec<RecordId>, StoreError>;
 
     /// How many live records there are.

@@ -1,11 +1,11 @@
 //! Events of the portal, from its sending them to the row.
 
-use b24sync_portal_emulator::{Counts, Entity, PortalConfig, UserFieldSpec, UserType};
+use b24sync_portal_emulator::{Counts, Entity, Fault, FaultPlan, PortalConfig, UserFieldSpec, UserType};
 use serde_json::{Value, json};
 
 use crate::control_tables::{number, until};
 use crate::listening::{QUIET, TOKEN, at_rest, equal, settled, subscribe};
-use crate::running::{Service, token};
+use crate::running::{Service, token, until as until_so};
 use crate::stage::Stage;
 
 fn start(stage: &Stage) -> Service {
@@ -116,4 +116,50 @@ async fn what_nothing_proves_becomes_a_dead_letter_that_people_see_retry_and_dis
     until(&client, "the end of the row", &row.replace("count(*)", "1 - count(*)")).await;
     assert_eq!(service.ask("POST", "/api/v1/inbox/discard", Some(&operator), Some(&json!({}))).0, 403);
     assert_eq!(service.ask("POST", "/api/v1/inbox/discard", Some(&admin), Some(&json!({}))).0, 200);
+}
+
+/// More than fit into a request, so that controls of the one are not in the other.
+const WRONG_IMPORT: usize = 3_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_that_came_last_and_are_deleted_together_are_gone_without_a_sync() {
+    let stage = Stage::new(small()).await;
+    let client = stage.client().await;
+    let service = start(&stage);
+    at_rest(&client).await;
+    let syncs = "select count(*) from sync_logs where sync_type <> 'webhook'";
+    let before = number(&client, syncs).await;
+    subscribe(stage.portal(), &service.address);
+    let portal = stage.portal();
+    let imported = || portal.add(Entity::Deal, [("TITLE", "of a wrong import".into())]);
+    let imported: Vec<i64> = std::iter::repeat_with(imported).take(WRONG_IMPORT).collect();
+    settled(portal, &client).await;
+    for id in imported {
+        portal.delete(Entity::Deal, id);
+    }
+    settled(portal, &client).await;
+    equal(portal, &client).await;
+    assert_eq!(number(&client, syncs).await, before, "only events brought it");
+    assert_eq!(number(&client, "select count(*) from b24sync.hints").await, 0, "no dead letters");
+    let failed = "select count(*) from sync_logs where sync_type = 'webhook' and status <> 'completed'";
+    assert_eq!(number(&client, failed).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_comes_while_its_record_is_being_read_is_not_forgotten_with_the_one_before() {
+    let stage = Stage::new(small()).await;
+    let client = stage.client().await;
+    let service = start(&stage);
+    at_rest(&client).await;
+    subscribe(stage.portal(), &service.address);
+    let (portal, id) = (stage.portal(), stage.portal().ids(Entity::Deal)[0]);
+    // The portal knows what it will say, and says it later.
+    portal.set_faults(FaultPlan::always(Fault::Delay { milliseconds: 1_000 }));
+    portal.reset_stats();
+    portal.edit(Entity::Deal, id, [("TITLE", "first".into())]);
+    until_so("a read of it", || portal.stats().by_method.contains_key("crm.item.list"));
+    portal.edit(Entity::Deal, id, [("TITLE", "second".into())]);
+    settled(portal, &client).await;
+    assert_eq!(portal.stats().by_method["crm.item.list"], 2, "it was read again");
+    equal(portal, &client).await;
 }

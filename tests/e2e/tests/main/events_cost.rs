@@ -42,6 +42,20 @@ async fn ten_thousand_events_on_ten_thousand_deals_cost_at_most_ten_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_of_three_hundred_user_fields_come_in_requests_that_fit_into_memory() {
+    let (stage, service) = stage(2_500, 300).await;
+    let (portal, client) = (stage.portal(), stage.client().await);
+    portal.bulk_edit_in_one_second(Entity::Deal, &portal.ids(Entity::Deal));
+    settled(portal, &client).await;
+    let stats = portal.stats();
+    all_accepted(&stage, 2_500);
+    deals_are_equal(portal, &client).await;
+    figure(&format!("{} requests, {} KiB at most", stats.http_requests, service.peak_kib()));
+    assert!(service.peak_kib() < MOST_MEMORY, "{} KiB", service.peak_kib());
+    assert!(stats.http_requests <= 6, "{stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_events_on_one_deal_cost_at_most_three_reads() {
     let (stage, _service) = stage(300, 38).await;
     let (portal, client) = (stage.portal(), stage.client().await);
