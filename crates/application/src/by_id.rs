@@ -96,24 +96,21 @@ pub(crate) async fn apply(
         named.shown.extend(batch.ids().iter().enumerate().map(|(row, id)| (*id, batch.modified(row))));
         pass.store(plan, batch, None).await?;
         let absent: Vec<RecordId> = part.iter().copied().filter(|id| !named.shown.contains_key(id)).collect();
-        if absent.is_empty() {
-            continue;
-        }
-        let controls = controls(pass, &absent, &named).await?;
-        for absent in absent.chunks(MAX_EVIDENCE) {
-            settle_absent(pass, plan, absent, &controls, &mut named).await?;
+        if !absent.is_empty() {
+            let controls = controls(pass, ids, &named).await?;
+            settle_absent(pass, plan, &absent, &controls, &mut named).await?;
         }
     }
     Ok(Some(named))
 }
 
-/// Records that probably exist: some that were shown just now, then others of the replica, none of which is absent itself.
-/// What came last is often deleted together, such as a wrong import.
-async fn controls(pass: &Pass<'_>, absent: &[RecordId], named: &Named) -> Result<Vec<RecordId>, SyncError> {
+/// Records that probably exist: some that were shown just now, then others of the replica, none of which is asked for
+/// itself. What came last is often deleted together, such as a wrong import.
+async fn controls(pass: &Pass<'_>, ids: &[RecordId], named: &Named) -> Result<Vec<RecordId>, SyncError> {
     let mut controls: Vec<RecordId> = named.shown.keys().copied().take(SHOWN_CONTROLS).collect();
-    let known = pass.controls(ReadToken(0), absent.len() + SPARE_CONTROLS).await?;
-    let absent: HashSet<&RecordId> = absent.iter().collect();
-    controls.extend(known.into_iter().filter(|known| !absent.contains(known)));
+    let known = pass.controls(ReadToken(0), ids.len() + SPARE_CONTROLS).await?;
+    let asked: HashSet<&RecordId> = ids.iter().collect();
+    controls.extend(known.into_iter().filter(|known| !asked.contains(known)));
     Ok(controls)
 }
 
@@ -125,10 +122,13 @@ async fn settle_absent(
     controls: &[RecordId],
     named: &mut Named,
 ) -> Result<(), SyncError> {
-    let Some(evidence) = deletions::question(pass, absent, controls, false).await? else {
-        named.unproven.extend(absent);
-        return Ok(());
-    };
-    named.found.extend(&evidence.found);
-    deletions::settle(pass, plan, evidence, &mut named.gone).await
+    for asked in absent.chunks(MAX_EVIDENCE) {
+        let Some(evidence) = deletions::question(pass, asked, controls, false).await? else {
+            named.unproven.extend(asked);
+            continue;
+        };
+        named.found.extend(&evidence.found);
+        deletions::settle(pass, plan, evidence, &mut named.gone).await?;
+    }
+    Ok(())
 }
