@@ -7,11 +7,16 @@ use async_trait::async_trait;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::SyncError;
 use b24sync_domain::mapping::{TimestampStyle, rows};
-use b24sync_domain::ports::{FieldCheck, ListQuery, MappingCheck, MappingQuery};
-use b24sync_domain::progress::{Cursor, Window};
+use b24sync_domain::portal::BoundStyle;
+use b24sync_domain::ports::{FieldCheck, MappingCheck, MappingQuery, NewsQuery};
+use b24sync_domain::progress::{Cursor, TimeBound};
+use chrono::DateTime;
 
 use crate::ports::Ports;
 use crate::schema;
+
+/// The year 2100, in seconds since 1970.
+const FAR: i64 = 4_102_444_800;
 
 /// Implements [`MappingQuery`] over the portal and what is known of the table.
 #[derive(Clone)]
@@ -32,9 +37,13 @@ impl MappingQuery for MappingService {
     async fn check(&self, entity: EntityType) -> Result<MappingCheck, SyncError> {
         let plan = schema::plan(&self.ports, entity, self.timestamps).await?;
         let layout = Arc::clone(&plan.mapping.layout);
-        let query = ListQuery { entity, layout, window: Window::Everything, cursor: Cursor::START };
-        let batch = self.ports.source.list(&query, &self.ports.order).await;
-        let batch = batch.map_err(|source| SyncError::Source { entity, source })?;
+        // A listing brings as many records as an answer can hold, of which a sample needs a page: the first one of what
+        // an incremental sync would take for new. Nothing was changed in a year that has yet to come.
+        let never =
+            TimeBound { at: DateTime::from_timestamp(FAR, 0).unwrap_or_default(), style: BoundStyle::default() };
+        let query = NewsQuery { entity, layout, changed: (never, Cursor::START), created: Cursor::START };
+        let news = self.ports.source.news(&query, &self.ports.order).await;
+        let batch = news.map_err(|source| SyncError::Source { entity, source })?.created;
         let mut fields: BTreeMap<String, FieldCheck> = BTreeMap::new();
         for checked in rows::check_fields(&plan.mapping, &batch) {
             fields.insert(checked.column.clone(), checked);
