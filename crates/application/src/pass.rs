@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::{Chain, SyncError};
-use b24sync_domain::lease::Lease;
+use b24sync_domain::lease::{Lease, Scope};
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::mapping::rows::MappedBatch;
 use b24sync_domain::mapping::schema::SchemaPlan;
@@ -21,6 +21,7 @@ use crate::metering;
 use crate::portal;
 use crate::ports::Ports;
 use crate::schema;
+use crate::status;
 
 /// How far the watermark stays behind the portal's time at the first page: 300 s (CORRECTNESS 4.3).
 pub const OVERLAP: TimeDelta = TimeDelta::seconds(300);
@@ -77,6 +78,9 @@ pub(crate) async fn run(
 ) -> Result<RunSummary, SyncError> {
     let Frame { ports, entity, lease, timestamps, stop } = frame;
     portal::claim(ports, entity).await?;
+    // A run over named records whose process is gone ends with this one's beginning, so that the log tells the truth.
+    let freed = status::free_gone(ports.leases.as_ref(), ports.instances.as_ref(), &[Scope::Hints(entity)]).await;
+    freed.map_err(|source| SyncError::Store { entity, source })?;
     let run = ports.runs.open(entity, kind, lease).await.map_err(|source| SyncError::Store { entity, source })?;
     let (id, stop) = (run.id, &stop.child_token());
     let mut pass =

@@ -32,9 +32,18 @@ pub(crate) async fn free_leases_of_the_gone(ports: &ServicePorts) -> Result<(), 
 }
 
 async fn free(leases: &dyn LeaseStore, instances: &dyn Instances) -> Result<(), StoreError> {
-    let me = instances.me();
     let scopes: Vec<Scope> = Scope::of_runs().collect();
-    for (scope, held) in leases.holders(&scopes).await? {
+    free_gone(leases, instances, &scopes).await
+}
+
+/// Frees those of these leases whose holder is certainly gone.
+pub(crate) async fn free_gone(
+    leases: &dyn LeaseStore,
+    instances: &dyn Instances,
+    scopes: &[Scope],
+) -> Result<(), StoreError> {
+    let me = instances.me();
+    for (scope, held) in leases.holders(scopes).await? {
         if instances.is_gone(&held.holder)
             && let Some(lease) = leases.take_over(scope, &me, &held, LEASE_TTL).await?
         {

@@ -1,12 +1,12 @@
 //! Beginning a run, going on with one, and taking one back to its start.
 
 use b24sync_domain::entity::EntityType;
-use b24sync_domain::lease::Lease;
+use b24sync_domain::lease::{Lease, Scope};
 use b24sync_domain::progress::Cursor;
 use b24sync_domain::record::ReadToken;
 use b24sync_domain::run::{Run, RunId, RunKind, RunStatus};
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz};
 
 use crate::connection::Connection;
 use crate::error::Trouble;
@@ -101,7 +101,7 @@ fn served(kind: RunKind) -> Vec<&'static str> {
     RunKind::ALL.into_iter().filter(|other| *other != kind && kind.serves(*other)).map(RunKind::as_str).collect()
 }
 
-/// Of the runs under the same lease, gives up the entity's other unfinished runs of this kind; those of other kinds can be gone on with later. Of those
+/// Of the runs under the same lease, and of those over named records whose lease nobody holds, gives up the entity's other unfinished runs of this kind; those of other kinds can be gone on with later. Of those
 /// that are marked as running, the log says that they are not.
 async fn close_others(
     connection: &mut Connection,
@@ -119,7 +119,12 @@ async fn close_others(
         .bind::<Text, _>(kind.as_str())
         .text(" then null else coalesce(finished_at, clock_timestamp()) end where resumable and entity = ")
         .bind::<SmallInt, _>(entity.type_id())
-        .text(if kind == RunKind::Webhook { " and kind = 'webhook'" } else { " and kind <> 'webhook'" })
+        .text(if kind == RunKind::Webhook { " and kind = 'webhook'" } else { "" })
+        .text(" and (kind <> 'webhook' or ")
+        .bind::<Bool, _>(kind == RunKind::Webhook)
+        .text(" or not exists (select from b24sync.leases l where l.expires_at > clock_timestamp() and l.scope = ")
+        .bind::<Text, _>(Scope::Hints(entity).to_string())
+        .text("))")
         .text(" and run_id <> ")
         .bind::<BigInt, _>(keep.map_or(-1, |run| run.0))
         .text(" returning run_id, status) update ")

@@ -56,10 +56,12 @@ impl RunLog for FakeStore {
     async fn open(&self, entity: EntityType, kind: RunKind, lease: &Lease) -> Result<Run, StoreError> {
         let mut state = self.state();
         state.fence(lease)?;
+        let hints_are_free = !state.is_held(Scope::Hints(entity));
         for row in &mut state.runs {
-            // Runs of the other scope have an owner of their own.
+            // Runs over named records have an owner of their own, or none any more.
             let same = Scope::of(row.run.entity, row.run.kind) == Scope::of(entity, kind);
-            if same && row.status == RunStatus::Running {
+            let left = row.run.entity == entity && row.run.kind == RunKind::Webhook && hints_are_free;
+            if (same || left) && row.status == RunStatus::Running {
                 row.status = RunStatus::Interrupted;
             }
         }
