@@ -78,7 +78,7 @@ impl Drainer {
             let outcomes = match self.apply(frame, part).await {
                 Ok(Some(outcomes)) => outcomes,
                 Ok(None) => break,
-                Err(error) if error.remedy() != Remedy::GiveUp => return Err(error),
+                Err(error) if !is_of_a_record(&error) => return Err(error),
                 Err(error) => match part.split_at(part.len() / 2) {
                     // One of them is the cause: the others must not wait for it.
                     (first, second) if !first.is_empty() => {
@@ -133,6 +133,13 @@ impl Drainer {
         self.described.lock().unwrap_or_else(PoisonError::into_inner).insert(entity, kept);
         Ok(described)
     }
+}
+
+/// Whether a record may be the cause. Of what another process or the portal as a whole is the cause, hints know nothing:
+/// it costs them no attempt.
+fn is_of_a_record(error: &SyncError) -> bool {
+    let lease_lost = matches!(error, SyncError::Store { source: StoreError::LeaseLost { .. }, .. });
+    error.remedy() == Remedy::GiveUp && !lease_lost
 }
 
 /// Ids in their order, so that ranges of them are read together.

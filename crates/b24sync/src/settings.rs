@@ -339,7 +339,8 @@ impl ApplicationAccess {
     }
 }
 
-fn given(text: Option<&str>) -> Option<String> {
+/// The text without the space around it; `None` when nothing is left.
+pub fn given(text: Option<&str>) -> Option<String> {
     text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 

@@ -47,6 +47,11 @@ struct State {
 }
 
 impl State {
+    /// Whether the user may read this record.
+    fn shows(&self, id: i64) -> bool {
+        !self.type_removed && !self.hidden.contains(&id)
+    }
+
     fn page(&self, window: Window, cursor: Cursor, limit: usize) -> Vec<(i64, FakeRecord)> {
         let wanted = |record: &FakeRecord| match window {
             Window::Everything => true,
@@ -55,8 +60,10 @@ impl State {
                 self.bounds == Some(bound.style) && portal_time(record.modified).with_timezone(&Utc) >= bound.at
             }
         };
-        let shown = |id: &i64| !self.type_removed && !self.hidden.contains(id) && !self.omitted.contains(id);
-        let above = self.records.range(cursor.get() + 1..).filter(|(id, record)| shown(id) && wanted(record));
+        let above = self
+            .records
+            .range(cursor.get() + 1..)
+            .filter(|(id, record)| self.shows(**id) && !self.omitted.contains(id) && wanted(record));
         above.take(limit).map(|(number, record)| (*number, record.clone())).collect()
     }
 }
@@ -150,7 +157,7 @@ impl FakeSource {
         self.state().delay = delay;
     }
 
-    /// The next listings fail like this; `None` lets one succeed.
+    /// The next listings and reads by id fail like this; `None` lets one succeed.
     pub fn fail_next(&self, failures: impl IntoIterator<Item = Option<SourceError>>) {
         self.state().failures.extend(failures);
     }
@@ -178,6 +185,14 @@ impl FakeSource {
             if state.on_list.is_none() {
                 state.on_list = Some(action);
             }
+        }
+    }
+
+    /// What an answer with records takes.
+    async fn take_time(&self) {
+        let delay = self.state().delay;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
         }
     }
 
@@ -239,10 +254,7 @@ impl CrmSource for FakeSource {
     async fn list(&self, query: &ListQuery, order: &Arc<dyn ReadOrder>) -> Result<RecordBatch, SourceError> {
         let read = order.next().await.map_err(SourceError::ReadOrder)?;
         self.begin_request();
-        let delay = self.state().delay;
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
+        self.take_time().await;
         let mut state = self.state();
         if let Some(Some(error)) = state.failures.pop_front() {
             return Err(error);
@@ -282,9 +294,14 @@ impl CrmSource for FakeSource {
         order: &Arc<dyn ReadOrder>,
     ) -> Result<RecordBatch, SourceError> {
         let read = order.next().await.map_err(SourceError::ReadOrder)?;
-        let state = self.state();
+        self.take_time().await;
+        let mut state = self.state();
+        if let Some(Some(error)) = state.failures.pop_front() {
+            return Err(error);
+        }
+        let shown = ids.iter().map(|id| id.get()).filter(|id| state.shows(*id));
         let mut found: Vec<(i64, FakeRecord)> =
-            ids.iter().filter_map(|id| state.records.get(&id.get()).map(|record| (id.get(), record.clone()))).collect();
+            shown.filter_map(|id| state.records.get(&id).map(|record| (id, record.clone()))).collect();
         found.sort_by_key(|(number, _)| *number);
         Ok(Self::render(&state, entity, layout, read, &found, false))
     }

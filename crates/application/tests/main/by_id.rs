@@ -1,4 +1,5 @@
 use b24sync_application::by_id::sync_by_ids;
+use b24sync_domain::error::SyncError;
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::run::{RunKind, RunSummary};
 use b24sync_testkit::build::{deal, id};
@@ -39,6 +40,7 @@ async fn without_a_record_that_proves_the_type_is_there_nothing_is_taken_out() {
     let stage = Stage::new(10);
     stage.sync().await.unwrap();
     stage.portal.remove_type(true);
-    assert_eq!(named(&stage, &[9]).await.deleted, 0);
+    let failed = sync_by_ids(&stage.ports(), deal(), &[id(9)], TimestampStyle::Timestamp, &stage.stop).await;
+    assert!(matches!(failed, Err(SyncError::NothingVisible { count: 1, .. })), "{failed:?}");
     assert_eq!(stage.ids().len(), 10);
 }

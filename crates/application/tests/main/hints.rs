@@ -149,3 +149,22 @@ async fn an_event_of_a_field_brings_its_column_and_a_sync_for_its_values() {
     let queued = &stage.store.recent(1).await.unwrap()[0];
     assert_eq!((queued.kind.as_str(), queued.status.as_str()), ("incremental", "queued"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn i8_a_lease_that_was_lost_on_the_way_costs_no_attempt() {
+    let stage = Stage::new(10);
+    stage.sync().await.unwrap();
+    told(&stage, &[hint(3), hint(9)]).await;
+    // Another process takes over while the portal is asked.
+    stage.portal.slow_down(Duration::from_secs(2));
+    let this = drainer(&stage);
+    let overtaken = async {
+        sleep(Duration::from_secs(1)).await;
+        stage.store.expire_lease(Scope::Hints(deal()));
+        stage.store.acquire(Scope::Hints(deal()), "another process", Duration::from_secs(30)).await.unwrap();
+    };
+    let (outcome, ()) = tokio::join!(this.drain(deal(), &stage.stop), overtaken);
+    assert!(outcome.is_err());
+    let (entries, _) = stage.store.list(&HintFilter::default(), 0, 10).await.unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.attempts).collect::<Vec<_>>(), [0, 0]);
+}

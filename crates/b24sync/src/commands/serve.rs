@@ -23,7 +23,7 @@ use crate::lifecycle;
 use crate::metering;
 use crate::output::Output;
 use crate::progress::Quiet;
-use crate::settings::{DatabaseSettings, PortalSettings, Problems, ServiceSettings};
+use crate::settings::{self, DatabaseSettings, PortalSettings, Problems, ServiceSettings};
 use crate::wiring::{self, Database, NoPortal, Outside};
 
 /// Listens, says where, and runs until SIGINT or SIGTERM.
@@ -32,7 +32,7 @@ use crate::wiring::{self, Database, NoPortal, Outside};
 /// When the address cannot be listened on or the database cannot be reached.
 pub async fn run(args: ServeArgs, output: Output) -> Result<ExitCode, Failure> {
     let mut problems = Problems::default();
-    let settings = DatabaseSettings::new(&args.database, &mut problems);
+    let database_settings = DatabaseSettings::new(&args.database, &mut problems);
     let loopback = PortalSettings::loopback_allowed(&args.portal);
     let service = ServiceSettings::new(&args.service, loopback, &mut problems);
     let portal = match args.role {
@@ -48,9 +48,9 @@ pub async fn run(args: ServeArgs, output: Output) -> Result<ExitCode, Failure> {
     let stop = lifecycle::stop_on_signals();
     let listener = listen(&args.host, args.port)?;
     let database = if args.no_migrate {
-        Database::open(&settings, output).await?
+        Database::open(&database_settings, output).await?
     } else {
-        Database::open_migrated(&settings, output).await?
+        Database::open_migrated(&database_settings, output).await?
     };
     let tasks = TaskTracker::new();
     let keys = Arc::clone(&authenticator);
@@ -71,7 +71,7 @@ pub async fn run(args: ServeArgs, output: Output) -> Result<ExitCode, Failure> {
     if args.role != Role::Api
         && let Some(ports) = ports.clone()
     {
-        background::start_work(&database, ports, settings.timestamps, service.reconcile, &tasks, &stop);
+        background::start_work(&database, ports, database_settings.timestamps, service.reconcile, &tasks, &stop);
     }
     let (served, signals) = (CancellationToken::new(), Arc::new(Signals::default()));
     let subscriptions = match source.filter(|_| portal.is_some_and(|portal| portal.is_application())) {
@@ -87,11 +87,11 @@ pub async fn run(args: ServeArgs, output: Output) -> Result<ExitCode, Failure> {
     let intake = background::start_intake(&database, signals, receives, &tasks, &stop, &served);
     let subscriptions = subscriptions.unwrap_or_else(|| Subscriptions::by_hand(loopback, service.handler.clone()));
     let mapping: Arc<dyn MappingQuery> = match ports {
-        Some(ports) => Arc::new(MappingService::new(ports, settings.timestamps)),
+        Some(ports) => Arc::new(MappingService::new(ports, database_settings.timestamps)),
         None => Arc::new(NoPortal),
     };
     let max_connections = descriptors::connections(service.api.max_connections, output);
-    let member_id = args.portal.bitrix_member_id.clone().map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
+    let member_id = settings::given(args.portal.bitrix_member_id.as_deref());
     let settings = ApiSettings { max_connections, member_id, ..service.api };
     let interface =
         Interface { mapping, authenticator, metrics, intake, subscriptions, reconcile: service.reconcile, settings };

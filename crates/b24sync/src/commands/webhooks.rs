@@ -36,8 +36,7 @@ pub async fn run(args: WebhooksArgs, output: Output) -> Result<ExitCode, Failure
 }
 
 fn mode(portal: &PortalArgs) -> Mode {
-    let id = portal.bitrix_client_id.as_deref().unwrap_or_default();
-    if id.trim().is_empty() { Mode::Webhook } else { Mode::Application }
+    if settings::given(portal.bitrix_client_id.as_deref()).is_none() { Mode::Webhook } else { Mode::Application }
 }
 
 /// What to enter where, for programs.
