@@ -26,20 +26,7 @@ callers=400
 command -v wrk > /dev/null || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy wrk; } > /dev/null
 [ -n "${BIN:-}" ] || cargo build --release --locked --quiet -p b24sync -p b24sync-portal-emulator
 
-work=$(mktemp -d)
-chmod 755 "$work"
-pids=()
-trap 'kill "${pids[@]}" 2> /dev/null || true; wait 2> /dev/null || true; rm -rf "$work"' EXIT
-
-# Waits until a line of a log has this form, and prints the part that has it.
-await() { # FILE PATTERN
-  for _ in $(seq 600); do
-    grep -oE "$2" "$1" 2> /dev/null | head -n 1 | grep . && return
-    sleep 0.1
-  done
-  cat "$1" >&2
-  return 1
-}
+source tests/bench/setting.sh
 
 "$bin/portal-emulator" --port 0 --deals "$deals" --leads 0 --contacts 0 --companies 0 --print-url > "$work/portal.log" 2>&1 &
 pids+=($!)

@@ -22,21 +22,9 @@ token=51856fefc120afa4b628cc82d3935cce
 command -v wrk > /dev/null || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy wrk; } > /dev/null
 [ -n "${BIN:-}" ] || cargo build --release --locked --quiet -p b24sync
 
-work=$(mktemp -d)
-chmod 777 "$work"
-pids=()
-postgres=$(dirname "$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | tail -n 1)")
-as_owner() { if [ "$(id -u)" = 0 ]; then su postgres -s /bin/bash -c "$1"; else bash -c "$1"; fi; }
-finish() {
-  kill "${pids[@]}" 2> /dev/null || true
-  wait 2> /dev/null || true
-  as_owner "$postgres/pg_ctl -D $work/pg stop -m immediate" > /dev/null 2>&1 || true
-  rm -rf "$work"
-}
-trap finish EXIT
+source tests/bench/setting.sh
 
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-as_owner "$postgres/initdb -D $work/pg -U bench --auth=trust -E UTF8 --no-locale > /dev/null && $postgres/pg_ctl -D $work/pg -w -l $work/pg.log -o '-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$work' start > /dev/null"
+start_postgres
 dsn=postgresql://bench@127.0.0.1:$port/postgres
 echo "$(nproc) processors, load $(cut -d' ' -f1-3 /proc/loadavg), PostgreSQL with fsync, $connections connections, $rounds rounds of $seconds s"
 
@@ -52,14 +40,6 @@ DATABASE_URL=$dsn BITRIX_APPLICATION_TOKENS=$token "$bin/b24sync" serve --role a
 service=$!
 pids+=("$service")
 
-await() { # FILE PATTERN
-  for _ in $(seq 300); do
-    grep -oE "$2" "$1" 2> /dev/null | head -n 1 | grep . && return
-    sleep 0.1
-  done
-  cat "$1" >&2
-  return 1
-}
 ours=$(await "$work/service.log" 'listening on http://[^ "]*' | cut -d' ' -f3)
 lua=${python_stack:+$python_stack/webhook.lua}
 if [ -z "$lua" ]; then

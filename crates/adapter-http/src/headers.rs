@@ -1,10 +1,11 @@
 //! Headers of every answer, and which web pages may call.
 
 use actix_cors::Cors;
-use actix_web::http::{Method, header};
+use actix_web::http::header;
 use actix_web::middleware::DefaultHeaders;
 
 use crate::request_id;
+use crate::routes;
 use crate::settings::ApiSettings;
 
 /// How long browsers may remember what they may do, in seconds.
@@ -22,7 +23,7 @@ pub(crate) fn security() -> DefaultHeaders {
 /// The configured origins and no others; never with cookies.
 pub(crate) fn cors(settings: &ApiSettings) -> Cors {
     let cors = Cors::default()
-        .allowed_methods([Method::GET, Method::POST, Method::PUT])
+        .allowed_methods(routes::endpoints().iter().map(|endpoint| endpoint.method.clone()))
         .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, request_id::HEADER])
         .expose_headers([request_id::HEADER, header::RETRY_AFTER])
         .max_age(PREFLIGHT_SECONDS);

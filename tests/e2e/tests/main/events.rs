@@ -2,6 +2,7 @@
 
 use b24sync_portal_emulator::{Counts, Entity, Fault, FaultPlan, PortalConfig, UserFieldSpec, UserType};
 use serde_json::{Value, json};
+use tokio_postgres::Client;
 
 use crate::control_tables::{number, until};
 use crate::listening::{QUIET, TOKEN, at_rest, equal, settled, subscribe};
@@ -17,15 +18,21 @@ fn small() -> PortalConfig {
     PortalConfig { counts, user_fields: 3, ..PortalConfig::default() }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_kind_of_change_reaches_its_row_without_a_sync() {
+/// A portal whose events go to a service that is at rest.
+async fn subscribed() -> (Stage, Client, Service) {
     let stage = Stage::new(small()).await;
     let client = stage.client().await;
     let service = start(&stage);
     at_rest(&client).await;
+    subscribe(stage.portal(), &service.address);
+    (stage, client, service)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_of_change_reaches_its_row_without_a_sync() {
+    let (stage, client, _service) = subscribed().await;
     let syncs = "select count(*) from sync_logs where sync_type <> 'webhook'";
     let before = number(&client, syncs).await;
-    subscribe(stage.portal(), &service.address);
     let portal = stage.portal();
     for entity in [Entity::Deal, Entity::Contact, Entity::Lead, Entity::Company] {
         portal.edit_random(entity, 20, 7);
@@ -45,11 +52,7 @@ async fn every_kind_of_change_reaches_its_row_without_a_sync() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_field_gets_its_column_and_its_values_at_once() {
-    let stage = Stage::new(small()).await;
-    let client = stage.client().await;
-    let service = start(&stage);
-    at_rest(&client).await;
-    subscribe(stage.portal(), &service.address);
+    let (stage, client, _service) = subscribed().await;
     let field = UserFieldSpec { filled: true, ..UserFieldSpec::new(UserType::String, "Источник заявки") };
     let name = stage.portal().add_user_field(Entity::Deal, &field);
     let column = name.to_lowercase();
@@ -66,12 +69,8 @@ async fn a_new_field_gets_its_column_and_its_values_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_are_switched_off_are_not_applied_and_made_up_for_when_they_are_on_again() {
-    let stage = Stage::new(small()).await;
-    let client = stage.client().await;
-    let service = start(&stage);
+    let (stage, client, service) = subscribed().await;
     let (admin, viewer) = (token(Some("admin")), token(Some("viewer")));
-    at_rest(&client).await;
-    subscribe(stage.portal(), &service.address);
     let set = |on: bool| {
         let change = json!({ "entity_type": "deal", "webhook_enabled": on });
         assert_eq!(service.ask("PUT", "/api/v1/sync/config", Some(&admin), Some(&change)).0, 200);
@@ -89,12 +88,8 @@ async fn events_that_are_switched_off_are_not_applied_and_made_up_for_when_they_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nothing_proves_becomes_a_dead_letter_that_people_see_retry_and_discard() {
-    let stage = Stage::new(small()).await;
-    let client = stage.client().await;
-    let service = start(&stage);
+    let (stage, client, service) = subscribed().await;
     let (viewer, operator, admin) = (token(Some("viewer")), token(Some("operator")), token(Some("admin")));
-    at_rest(&client).await;
-    subscribe(stage.portal(), &service.address);
     let ids = stage.portal().ids(Entity::Lead);
     // The user loses sight of all leads: nothing that is missing is proven to be gone.
     stage.portal().hide(Entity::Lead, &ids);
@@ -123,13 +118,9 @@ const WRONG_IMPORT: usize = 3_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_that_came_last_and_are_deleted_together_are_gone_without_a_sync() {
-    let stage = Stage::new(small()).await;
-    let client = stage.client().await;
-    let service = start(&stage);
-    at_rest(&client).await;
+    let (stage, client, _service) = subscribed().await;
     let syncs = "select count(*) from sync_logs where sync_type <> 'webhook'";
     let before = number(&client, syncs).await;
-    subscribe(stage.portal(), &service.address);
     let portal = stage.portal();
     let imported = || portal.add(Entity::Deal, [("TITLE", "of a wrong import".into())]);
     let imported: Vec<i64> = std::iter::repeat_with(imported).take(WRONG_IMPORT).collect();
@@ -147,11 +138,7 @@ async fn records_that_came_last_and_are_deleted_together_are_gone_without_a_sync
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_comes_while_its_record_is_being_read_is_not_forgotten_with_the_one_before() {
-    let stage = Stage::new(small()).await;
-    let client = stage.client().await;
-    let service = start(&stage);
-    at_rest(&client).await;
-    subscribe(stage.portal(), &service.address);
+    let (stage, client, _service) = subscribed().await;
     let (portal, id) = (stage.portal(), stage.portal().ids(Entity::Deal)[0]);
     // The portal knows what it will say, and says it later.
     portal.set_faults(FaultPlan::always(Fault::Delay { milliseconds: 1_000 }));
