@@ -53,3 +53,13 @@ fn every_answer_has_an_example_and_every_guarded_endpoint_its_scheme() {
         assert_eq!(responses.contains_key("403"), by_role, "{}", endpoint.path);
     }
 }
+
+#[test]
+fn the_documentation_lists_every_path_with_its_role() {
+    let text = include_str!("../../../../docs/api.md");
+    for endpoint in endpoints().iter().filter(|endpoint| endpoint.described) {
+        let Access::Role(role) = endpoint.access else { continue };
+        let line = format!("| {} | `{}` | {role} |", endpoint.method, endpoint.path);
+        assert!(text.contains(&line), "no line {line}");
+    }
+}
