@@ -21,6 +21,7 @@ use crate::limits::Limits;
 use crate::notification::{InstallTokens, Notification, NotificationError, Record, check_content_type, form};
 use crate::problem::{Kind, Problem};
 use crate::settings::ApiSettings;
+use crate::token_digest::TokenDigest;
 
 /// What became of an event.
 #[derive(Debug, Serialize, ToSchema)]
@@ -87,7 +88,6 @@ struct Receiver<'a> {
 
 impl Receiver<'_> {
     async fn receive(&self, request: &HttpRequest, payload: web::Payload) -> Result<EventAnswer, Problem> {
-        let malformed = |error: NotificationError| Problem::new(Kind::Invalid, error);
         body::check_encoding(request)?;
         check_content_type(request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes)).map_err(malformed)?;
         let bytes = body::read(payload, form::BODY_BYTES, self.settings.body_timeout).await?;
@@ -111,7 +111,7 @@ impl Receiver<'_> {
             self.settings.application_tokens.iter().fold(false, |known, token| known | token.matches(given));
         let installed = self.application.application_token().await.map_err(Problem::from)?;
         if let Some(token) = installed {
-            known |= crate::token_digest::TokenDigest::of(token.expose()).matches(given);
+            known |= TokenDigest::of(token.expose()).matches(given);
         }
         let portal_fits = match (&self.settings.member_id, &notification.member_id) {
             (Some(expected), given) => given.as_ref() == Some(expected),
@@ -130,7 +130,7 @@ impl Receiver<'_> {
         let sent_at = notification.sent_at.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
         let hint = match meaning {
             EventMeaning::Record { entity, deleted } => {
-                let target = Target::Record(record_of(&notification)?);
+                let target = Target::Record(notification.record_id().map_err(malformed)?);
                 Some(Hint { entity, target, deleted, sent_at })
             }
             EventMeaning::Fields(entity) => Some(Hint { entity, target: Target::Fields, deleted: false, sent_at }),
@@ -196,20 +196,14 @@ impl Receiver<'_> {
     }
 }
 
+fn malformed(error: NotificationError) -> Problem {
+    Problem::new(Kind::Invalid, error)
+}
+
 fn answer(status: &'static str, notification: Notification) -> EventAnswer {
     let entity_id = match notification.record {
         Record::Id(id) => Some(id.to_string()),
         Record::Absent | Record::Malformed => None,
     };
     EventAnswer { status, event: notification.event, entity_id }
-}
-
-fn record_of(notification: &Notification) -> Result<b24sync_domain::entity::RecordId, Problem> {
-    match notification.record {
-        Record::Id(id) => Ok(id),
-        Record::Absent => Err(Problem::new(Kind::Invalid, "`data[FIELDS][ID]` is missing")),
-        Record::Malformed => {
-            Err(Problem::new(Kind::Invalid, "`data[FIELDS][ID]` must be a number from 1 to 9223372036854775807"))
-        }
-    }
 }
