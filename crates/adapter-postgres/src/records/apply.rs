@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use b24sync_domain::entity::RecordId;
+use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::mapping::rows::{Column, ContentHash, Rejection, RowBatch};
+use chrono::{DateTime, Utc};
 
 use crate::error::{Failure, Trouble};
 use crate::sql::upsert::RowTimes;
@@ -43,7 +44,7 @@ impl Applied {
 }
 
 /// Content of each record as it was when the record was locked; `None`: not known, write it.
-pub(super) type Known = HashMap<RecordId, Option<ContentHash>>;
+type Known = HashMap<RecordId, Option<ContentHash>>;
 
 /// Where rows go.
 #[derive(Clone, Copy)]
@@ -57,9 +58,8 @@ pub(super) async fn all(
     transaction: &mut Transaction,
     destination: Destination<'_>,
     rows: &RowBatch,
-    known: &Known,
 ) -> Result<Applied, Trouble> {
-    part(transaction, destination, rows, 0..rows.len(), known).await
+    part(transaction, destination, rows, 0..rows.len()).await
 }
 
 /// Applies rows in halves until those that the database refuses stand alone; the others are stored.
@@ -67,14 +67,13 @@ pub(super) async fn in_halves(
     transaction: &mut Transaction,
     destination: Destination<'_>,
     rows: &RowBatch,
-    known: &Known,
 ) -> Result<Applied, Trouble> {
     let mut applied = Applied::default();
     let mut ahead: Vec<Range<usize>> = Vec::new();
     ahead.push(0..rows.len());
     while let Some(range) = ahead.pop() {
         transaction.savepoint().await?;
-        match Box::pin(part(transaction, destination, rows, range.clone(), known)).await {
+        match Box::pin(part(transaction, destination, rows, range.clone())).await {
             Ok(done) => {
                 transaction.release().await?;
                 applied.add(done);
@@ -99,12 +98,28 @@ fn refusal(id: RecordId, failure: &Failure) -> Rejection {
     Rejection { id, field: None, reason: failure.to_string(), excerpt: None }
 }
 
+/// Locks what is known of these records, in the order of their ids, and returns it.
+pub(super) async fn lock(
+    transaction: &mut Transaction,
+    entity: EntityType,
+    ids: &[RecordId],
+) -> Result<Known, Trouble> {
+    if ids.is_empty() {
+        return Ok(Known::new());
+    }
+    let locked: Vec<(i64, Option<Vec<u8>>)> = transaction.load_rows(guard::lock(entity.type_id(), ids)).await?;
+    let known = locked.into_iter().filter_map(|(id, hash)| {
+        let hash = hash.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()).map(ContentHash);
+        Some((RecordId::new(id)?, hash))
+    });
+    Ok(known.collect())
+}
+
 async fn part(
     transaction: &mut Transaction,
     destination: Destination<'_>,
     rows: &RowBatch,
     range: Range<usize>,
-    known: &Known,
 ) -> Result<Applied, Trouble> {
     let (Some(ids), Some(modified), Some(hashes)) =
         (rows.ids.get(range.clone()), rows.modified.get(range.clone()), rows.hashes.get(range.clone()))
@@ -115,26 +130,79 @@ async fn part(
         return Ok(Applied::default());
     }
     let (entity, read) = (rows.entity.type_id(), rows.read.0);
-    let decided: Vec<(i64, bool)> = transaction.load_rows(guard::accept(entity, read, ids, modified, hashes)).await?;
-    let accepted: HashSet<i64> = decided.iter().filter(|(_, accepted)| *accepted).map(|(id, _)| *id).collect();
-    let (stored, refused): (Vec<RecordId>, Vec<RecordId>) =
-        ids.iter().copied().partition(|id| accepted.contains(&id.get()));
-    let equal: Vec<RecordId> = ids
-        .iter()
-        .zip(hashes)
-        .filter(|(id, hash)| accepted.contains(&id.get()) && known.get(*id) == Some(&Some(**hash)))
-        .map(|(id, _)| *id)
-        .collect();
-    let equal = still_there(transaction, destination.table, equal).await?;
+    // Most records of most passes are as they were: they are done with one narrow statement.
+    let touched: Vec<(i64, bool)> =
+        transaction.load_rows(guard::touch(destination.table, entity, read, ids, modified, hashes)).await?;
+    let touched: HashMap<i64, bool> = touched.into_iter().collect();
+    let verdicts = if touched.len() == ids.len() {
+        Verdicts::default()
+    } else {
+        let other: Vec<bool> = ids.iter().map(|id| !touched.contains_key(&id.get())).collect();
+        judge(transaction, destination.table, rows, &Guarded::of(ids, modified, hashes, &other)).await?
+    };
+    // A user may have emptied the table: what is remembered of a row that it does not have counts for nothing.
+    let lost = |id: &RecordId| touched.get(&id.get()) == Some(&false);
     let keep: Vec<bool> = (0..rows.len())
         .map(|position| match rows.ids.get(position) {
-            Some(id) if range.contains(&position) => accepted.contains(&id.get()) && !equal.contains(id),
+            Some(id) if range.contains(&position) => verdicts.write.contains(id) || lost(id),
             _ => false,
         })
         .collect();
     let written = write(transaction, destination, rows, &keep).await?;
-    let contested = contested(transaction, entity, read, &refused).await?;
-    Ok(Applied { written, unchanged: count(equal.len()), stored, contested, refused: Vec::new() })
+    let contested = contested(transaction, entity, read, &verdicts.refused).await?;
+    let stored: Vec<RecordId> = ids.iter().copied().filter(|id| !verdicts.refused.contains(id)).collect();
+    Ok(Applied { written, unchanged: count(stored.len()).saturating_sub(written), stored, contested, refused: Vec::new() })
+}
+
+/// What the guard looks at of some rows.
+struct Guarded {
+    ids: Vec<RecordId>,
+    modified: Vec<Option<DateTime<Utc>>>,
+    hashes: Vec<ContentHash>,
+}
+
+impl Guarded {
+    fn of(
+        ids: &[RecordId],
+        modified: &[Option<DateTime<Utc>>],
+        hashes: &[ContentHash],
+        chosen: &[bool],
+    ) -> Guarded {
+        fn pick<T: Copy>(from: &[T], chosen: &[bool]) -> Vec<T> {
+            from.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(value, _)| *value).collect()
+        }
+        Guarded { ids: pick(ids, chosen), modified: pick(modified, chosen), hashes: pick(hashes, chosen) }
+    }
+}
+
+/// What is to become of rows whose content is not the one that is remembered.
+#[derive(Default)]
+struct Verdicts {
+    /// To be written.
+    write: HashSet<RecordId>,
+    /// Older than what is stored, or perhaps older.
+    refused: Vec<RecordId>,
+}
+
+async fn judge(
+    transaction: &mut Transaction,
+    table: Table<'_>,
+    rows: &RowBatch,
+    guarded: &Guarded,
+) -> Result<Verdicts, Trouble> {
+    let Guarded { ids, modified, hashes } = guarded;
+    let known = lock(transaction, rows.entity, ids).await?;
+    let statement = guard::accept(rows.entity.type_id(), rows.read.0, ids, modified, hashes);
+    let decided: Vec<(i64, bool)> = transaction.load_rows(statement).await?;
+    let accepted: HashSet<i64> = decided.iter().filter(|(_, accepted)| *accepted).map(|(id, _)| *id).collect();
+    let (accepted, refused): (Vec<RecordId>, Vec<RecordId>) =
+        ids.iter().copied().partition(|id| accepted.contains(&id.get()));
+    // Somebody else may have stored the same content meanwhile.
+    let hash_of: HashMap<&RecordId, &ContentHash> = ids.iter().zip(hashes).collect();
+    let is_equal = |id: &RecordId| known.get(id).is_some_and(|known| known.as_ref() == hash_of.get(id).copied());
+    let equal: Vec<RecordId> = accepted.iter().copied().filter(is_equal).collect();
+    let equal = still_there(transaction, table, equal).await?;
+    Ok(Verdicts { write: accepted.into_iter().filter(|id| !equal.contains(id)).collect(), refused })
 }
 
 /// Of records whose content is known, those that the table still has: a user may have emptied it.

@@ -56,7 +56,9 @@ fn upsert() {
 
 #[test]
 fn guard() {
-    assert_snapshot!(text(&guard::accept(2, 7, &[], &[], &[])));
+    let statements =
+        [text(&guard::touch(TABLE, 2, 7, &[], &[], &[])), text(&guard::accept(2, 7, &[], &[], &[]))];
+    assert_snapshot!(statements.join(";\n"));
 }
 
 #[test]

@@ -28,6 +28,39 @@ pub(crate) fn lock(entity: i16, ids: &[RecordId]) -> Sql<'_, (BigInt, Nullable<B
         .rows()
 }
 
+/// Step 1 of CORRECTNESS 4.1 for records whose content is remembered as it is in these rows: id, and whether the table has
+/// the row. Others are left as they are, whatever is to become of them.
+///
+/// One number stands for all rows of a statement, here and in [`accept`]: it has to be drawn after the read that brought
+/// them was over, and it is.
+pub(crate) fn touch<'a>(
+    table: Table<'a>,
+    entity: i16,
+    read: i64,
+    ids: &'a [RecordId],
+    modified: &'a [Option<DateTime<Utc>>],
+    hashes: &'a [ContentHash],
+) -> Sql<'a, (BigInt, Bool)> {
+    sql("with i as (select * from unnest(")
+        .bind::<Array<BigInt>, _>(IdArray(ids))
+        .text("::bigint[], ")
+        .bind::<Array<Nullable<Timestamptz>>, _>(InstantArray(modified))
+        .text("::timestamptz[], ")
+        .bind::<Array<Bytea>, _>(HashArray(hashes))
+        .text("::bytea[]) as t(item_id, modified, hash)),\nw as (\n  update b24sync.item_state as s\n    set read_seq = ")
+        .bind::<BigInt, _>(read)
+        .text(", write_seq = (select nextval('b24sync.read_order')), modified = i.modified\n  from i where s.entity = ")
+        .bind::<SmallInt, _>(entity)
+        .text(" and s.item_id = i.item_id and s.hash = i.hash and s.deleted_at is null\n    and s.read_seq < ")
+        .bind::<BigInt, _>(read)
+        .text("\n    and (s.write_seq < ")
+        .bind::<BigInt, _>(read)
+        .text(" or s.modified is null or i.modified is null or i.modified >= s.modified)\n  returning s.item_id)\nselect w.item_id, exists (select from ")
+        .table(table)
+        .text(" as t where t.bitrix_id = w.item_id::text) from w")
+        .rows()
+}
+
 /// Step 1 of CORRECTNESS 4.1: id, accepted.
 pub(crate) fn accept<'a>(
     entity: i16,
@@ -46,7 +79,7 @@ pub(crate) fn accept<'a>(
         .bind::<SmallInt, _>(entity)
         .text(", item_id, ")
         .bind::<BigInt, _>(read)
-        .text(", nextval('b24sync.read_order'), modified, hash from i order by item_id\n  on conflict (entity, item_id) do update\n    set read_seq = excluded.read_seq, write_seq = nextval('b24sync.read_order'),\n        modified = excluded.modified, hash = excluded.hash, deleted_at = null\n  where excluded.read_seq > s.read_seq\n    and (excluded.read_seq > s.write_seq\n         or (s.deleted_at is null\n             and (s.modified is null or excluded.modified is null\n                  or excluded.modified >= s.modified)))\n  returning s.item_id)\nselect i.item_id, w.item_id is not null as accepted from i left join w using (item_id)")
+        .text(", (select nextval('b24sync.read_order')), modified, hash from i order by item_id\n  on conflict (entity, item_id) do update\n    set read_seq = excluded.read_seq, write_seq = excluded.write_seq,\n        modified = excluded.modified, hash = excluded.hash, deleted_at = null\n  where excluded.read_seq > s.read_seq\n    and (excluded.read_seq > s.write_seq\n         or (s.deleted_at is null\n             and (s.modified is null or excluded.modified is null\n                  or excluded.modified >= s.modified)))\n  returning s.item_id)\nselect i.item_id, w.item_id is not null as accepted from i left join w using (item_id)")
         .rows()
 }
 
