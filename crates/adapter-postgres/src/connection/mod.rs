@@ -5,6 +5,7 @@
 //! cache of prepared statements has no bound. Queries are diesel's all the same, and so is the pool.
 
 mod bind;
+mod copy;
 mod row;
 mod statements;
 

@@ -8,6 +8,7 @@ use b24sync_domain::mapping::rows::{Column, ContentHash, Rejection, RowBatch};
 use chrono::{DateTime, Utc};
 
 use crate::error::{Failure, Trouble};
+use crate::sql::copy::{self, RowWriter};
 use crate::sql::upsert::RowTimes;
 use crate::sql::{Table, guard, upsert};
 use crate::transaction::Transaction;
@@ -17,6 +18,21 @@ const STATEMENT_BYTES: usize = 1024 * 1024;
 
 /// Rows that one statement carries at least, however wide they are: fewer would cost more round trips than memory.
 const MIN_ROWS_AT_ONCE: usize = 100;
+
+/// How much trust there is in the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// The database accepts them all.
+    Full,
+    /// It has refused one of them.
+    None,
+}
+
+/// Rows for which a `COPY` is worth its round trips.
+const MIN_ROWS_TO_COPY: usize = 50;
+
+/// Bytes of a `COPY` that are sent at once.
+const COPY_BYTES: usize = 64 * 1024;
 
 /// What became of rows.
 #[derive(Debug, Default)]
@@ -59,7 +75,7 @@ pub(super) async fn all(
     destination: Destination<'_>,
     rows: &RowBatch,
 ) -> Result<Applied, Trouble> {
-    part(transaction, destination, rows, 0..rows.len()).await
+    part(transaction, destination, rows, 0..rows.len(), Trust::Full).await
 }
 
 /// Applies rows in halves until those that the database refuses stand alone; the others are stored.
@@ -73,7 +89,7 @@ pub(super) async fn in_halves(
     ahead.push(0..rows.len());
     while let Some(range) = ahead.pop() {
         transaction.savepoint().await?;
-        match Box::pin(part(transaction, destination, rows, range.clone())).await {
+        match Box::pin(part(transaction, destination, rows, range.clone(), Trust::None)).await {
             Ok(done) => {
                 transaction.release().await?;
                 applied.add(done);
@@ -120,6 +136,7 @@ async fn part(
     destination: Destination<'_>,
     rows: &RowBatch,
     range: Range<usize>,
+    trust: Trust,
 ) -> Result<Applied, Trouble> {
     let (Some(ids), Some(modified), Some(hashes)) =
         (rows.ids.get(range.clone()), rows.modified.get(range.clone()), rows.hashes.get(range.clone()))
@@ -148,10 +165,24 @@ async fn part(
             _ => false,
         })
         .collect();
-    let written = write(transaction, destination, rows, &keep).await?;
+    let is_new = verdicts.all_new && !touched.values().any(|there| !there);
+    let copied = match trust {
+        Trust::Full if is_new => copy(transaction, destination.table, rows, &keep).await?,
+        Trust::Full | Trust::None => None,
+    };
+    let written = match copied {
+        Some(written) => written,
+        None => write(transaction, destination, rows, &keep).await?,
+    };
     let contested = contested(transaction, entity, read, &verdicts.refused).await?;
     let stored: Vec<RecordId> = ids.iter().copied().filter(|id| !verdicts.refused.contains(id)).collect();
-    Ok(Applied { written, unchanged: count(stored.len()).saturating_sub(written), stored, contested, refused: Vec::new() })
+    Ok(Applied {
+        written,
+        unchanged: count(stored.len()).saturating_sub(written),
+        stored,
+        contested,
+        refused: Vec::new(),
+    })
 }
 
 /// What the guard looks at of some rows.
@@ -162,12 +193,7 @@ struct Guarded {
 }
 
 impl Guarded {
-    fn of(
-        ids: &[RecordId],
-        modified: &[Option<DateTime<Utc>>],
-        hashes: &[ContentHash],
-        chosen: &[bool],
-    ) -> Guarded {
+    fn of(ids: &[RecordId], modified: &[Option<DateTime<Utc>>], hashes: &[ContentHash], chosen: &[bool]) -> Guarded {
         fn pick<T: Copy>(from: &[T], chosen: &[bool]) -> Vec<T> {
             from.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(value, _)| *value).collect()
         }
@@ -182,6 +208,8 @@ struct Verdicts {
     write: HashSet<RecordId>,
     /// Older than what is stored, or perhaps older.
     refused: Vec<RecordId>,
+    /// Whether nothing was known of any of those that are to be written.
+    all_new: bool,
 }
 
 async fn judge(
@@ -202,7 +230,11 @@ async fn judge(
     let is_equal = |id: &RecordId| known.get(id).is_some_and(|known| known.as_ref() == hash_of.get(id).copied());
     let equal: Vec<RecordId> = accepted.iter().copied().filter(is_equal).collect();
     let equal = still_there(transaction, table, equal).await?;
-    Ok(Verdicts { write: accepted.into_iter().filter(|id| !equal.contains(id)).collect(), refused })
+    Ok(Verdicts {
+        write: accepted.into_iter().filter(|id| !equal.contains(id)).collect(),
+        refused,
+        all_new: known.is_empty(),
+    })
 }
 
 /// Of records whose content is known, those that the table still has: a user may have emptied it.
@@ -217,6 +249,38 @@ async fn still_there(
     let missing: Vec<(i64,)> = transaction.load_rows(guard::missing(table, &ids)).await?;
     let missing: HashSet<i64> = missing.into_iter().map(|(id,)| id).collect();
     Ok(ids.into_iter().filter(|id| !missing.contains(&id.get())).collect())
+}
+
+/// Copies rows of which nothing is known into a table that we made, which is what a first load consists of; `None` where
+/// that is not possible. Should the table have one of them after all, it is refused like bad data.
+async fn copy(
+    transaction: &mut Transaction,
+    table: Table<'_>,
+    rows: &RowBatch,
+    keep: &[bool],
+) -> Result<Option<u64>, Trouble> {
+    let kept = keep.iter().filter(|keep| **keep).count();
+    if kept < MIN_ROWS_TO_COPY {
+        return Ok(None);
+    }
+    let Some((now,)) = transaction.load_row(copy::time_for_our_table(rows.entity)).await? else { return Ok(None) };
+    let mut writer = RowWriter::new(&rows.columns, now);
+    let mut copy = transaction.copy_in(&copy::copy(table, &rows.columns)).await?;
+    for ((row, id), _) in rows.ids.iter().enumerate().zip(keep).filter(|(_, keep)| **keep) {
+        if writer.row(*id, row).is_none() {
+            return Err(Failure::not_for_copy().into());
+        }
+        if writer.len() >= COPY_BYTES {
+            copy.send(writer.take()).await?;
+        }
+    }
+    writer.end();
+    copy.send(writer.take()).await?;
+    if usize::try_from(copy.finish().await?) == Ok(kept) {
+        return Ok(Some(count(kept)));
+    }
+    // A trigger of the user's swallowed rows: what is remembered of them would be a lie.
+    Err(Failure::swallowed("a trigger or a rule on the table left the row out").into())
 }
 
 /// Writes the rows to keep, in statements of a bearable size: a statement's binds are in memory three times, as

@@ -7,26 +7,17 @@ use b24sync_domain::mapping::rows::{MappedBatch, Rejection};
 use b24sync_domain::ports::{Commit, Step};
 use diesel_async::SimpleAsyncConnection as _;
 
-use super::apply::{self, Destination};
+use super::apply::{self, Destination, Trust};
 use super::quarantine;
 use crate::error::{Failure, Trouble};
 use crate::leases::fence;
 use crate::runs;
-use crate::sql::upsert::RowTimes;
 use crate::sql::catalog;
+use crate::sql::upsert::RowTimes;
 use crate::store::PgStore;
 use crate::transaction::{Transaction, retrying};
 
 const DOING: &str = "committing records";
-
-/// How much trust there is in the rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
-    /// The database accepts them all.
-    Full,
-    /// It has refused one of them.
-    None,
-}
 
 #[tracing::instrument(name = "db.commit", skip_all, fields(entity = %batch.rows.entity, rows = batch.rows.len(), run.id = %step.run, lease.token = lease.token))]
 pub(super) async fn commit(

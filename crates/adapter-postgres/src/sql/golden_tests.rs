@@ -51,13 +51,13 @@ fn upsert() {
         })
         .collect();
     let times = RowTimes { created_zoned: true, ..RowTimes::default() };
-    assert_snapshot!(text(&upsert::upsert(TABLE, times, &[], &cells)));
+    let statements = [text(&upsert::upsert(TABLE, times, &[], &cells)), text(&copy::copy(TABLE, &cells))];
+    assert_snapshot!(statements.join(";\n"));
 }
 
 #[test]
 fn guard() {
-    let statements =
-        [text(&guard::touch(TABLE, 2, 7, &[], &[], &[])), text(&guard::accept(2, 7, &[], &[], &[]))];
+    let statements = [text(&guard::touch(TABLE, 2, 7, &[], &[], &[])), text(&guard::accept(2, 7, &[], &[], &[]))];
     assert_snapshot!(statements.join(";\n"));
 }
 
