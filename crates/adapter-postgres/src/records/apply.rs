@@ -147,25 +147,24 @@ async fn part(
         return Ok(Applied::default());
     }
     let (entity, read) = (rows.entity.type_id(), rows.read.0);
-    // Most records of most passes are as they were: they are done with one narrow statement.
-    let touched: Vec<(i64, bool)> =
-        transaction.load_rows(guard::touch(destination.table, entity, read, ids, modified, hashes)).await?;
-    let touched: HashMap<i64, bool> = touched.into_iter().collect();
-    let verdicts = if touched.len() == ids.len() {
+    let equal = equal(transaction, rows.entity, read, ids, hashes).await?;
+    // A user may have emptied the table: what is remembered of a row that it does not have counts for nothing.
+    let there = still_there(transaction, destination.table, &equal).await?;
+    let equal: HashSet<RecordId> = equal.into_iter().collect();
+    let verdicts = if equal.len() == ids.len() {
         Verdicts::default()
     } else {
-        let other: Vec<bool> = ids.iter().map(|id| !touched.contains_key(&id.get())).collect();
+        let other: Vec<bool> = ids.iter().map(|id| !equal.contains(id)).collect();
         judge(transaction, destination.table, rows, &Guarded::of(ids, modified, hashes, &other)).await?
     };
-    // A user may have emptied the table: what is remembered of a row that it does not have counts for nothing.
-    let lost = |id: &RecordId| touched.get(&id.get()) == Some(&false);
+    let lost = |id: &RecordId| equal.contains(id) && !there.contains(id);
     let keep: Vec<bool> = (0..rows.len())
         .map(|position| match rows.ids.get(position) {
             Some(id) if range.contains(&position) => verdicts.write.contains(id) || lost(id),
             _ => false,
         })
         .collect();
-    let is_new = verdicts.all_new && !touched.values().any(|there| !there);
+    let is_new = verdicts.all_new && equal.len() == there.len();
     let copied = match trust {
         Trust::Full if is_new => copy(transaction, destination.table, rows, &keep).await?,
         Trust::Full | Trust::None => None,
@@ -229,7 +228,7 @@ async fn judge(
     let hash_of: HashMap<&RecordId, &ContentHash> = ids.iter().zip(hashes).collect();
     let is_equal = |id: &RecordId| known.get(id).is_some_and(|known| known.as_ref() == hash_of.get(id).copied());
     let equal: Vec<RecordId> = accepted.iter().copied().filter(is_equal).collect();
-    let equal = still_there(transaction, table, equal).await?;
+    let equal = still_there(transaction, table, &equal).await?;
     Ok(Verdicts {
         write: accepted.into_iter().filter(|id| !equal.contains(id)).collect(),
         refused,
@@ -237,18 +236,43 @@ async fn judge(
     })
 }
 
-/// Of records whose content is known, those that the table still has: a user may have emptied it.
+/// The records whose content is as it is remembered, which is most of them in most passes; this read is their last one
+/// from now on.
+async fn equal(
+    transaction: &mut Transaction,
+    entity: EntityType,
+    read: i64,
+    ids: &[RecordId],
+    hashes: &[ContentHash],
+) -> Result<Vec<RecordId>, Trouble> {
+    let entity = entity.type_id();
+    let remembered: Vec<(i64, Vec<u8>)> = transaction.load_rows(guard::remembered(entity, ids)).await?;
+    if remembered.is_empty() {
+        return Ok(Vec::new());
+    }
+    let remembered: HashMap<i64, Vec<u8>> = remembered.into_iter().collect();
+    let is_equal = |id: &RecordId, hash: &ContentHash| remembered.get(&id.get()).is_some_and(|known| *known == hash.0);
+    let equal: Vec<RecordId> =
+        ids.iter().zip(hashes).filter(|(id, hash)| is_equal(id, hash)).map(|(id, _)| *id).collect();
+    let touched: Vec<(i64, Option<Vec<u8>>)> = transaction.load_rows(guard::touch(entity, read, &equal)).await?;
+    if touched.iter().any(|(id, hash)| hash.as_ref() != remembered.get(id)) {
+        // Somebody stored something else between the two statements.
+        return Err(Failure::overtaken().into());
+    }
+    Ok(touched.into_iter().filter_map(|(id, _)| RecordId::new(id)).collect())
+}
+
+/// Of records whose content is known, those that the table still has.
 async fn still_there(
     transaction: &mut Transaction,
     table: Table<'_>,
-    ids: Vec<RecordId>,
+    ids: &[RecordId],
 ) -> Result<HashSet<RecordId>, Trouble> {
     if ids.is_empty() {
         return Ok(HashSet::new());
     }
-    let missing: Vec<(i64,)> = transaction.load_rows(guard::missing(table, &ids)).await?;
-    let missing: HashSet<i64> = missing.into_iter().map(|(id,)| id).collect();
-    Ok(ids.into_iter().filter(|id| !missing.contains(&id.get())).collect())
+    let present: Vec<(String,)> = transaction.load_rows(guard::present(table, ids)).await?;
+    Ok(present.into_iter().filter_map(|(id,)| RecordId::new(id.parse().ok()?)).collect())
 }
 
 /// Copies rows of which nothing is known into a table that we made, which is what a first load consists of; `None` where

@@ -28,36 +28,33 @@ pub(crate) fn lock(entity: i16, ids: &[RecordId]) -> Sql<'_, (BigInt, Nullable<B
         .rows()
 }
 
-/// Step 1 of CORRECTNESS 4.1 for records whose content is remembered as it is in these rows: id, and whether the table has
-/// the row. Others are left as they are, whatever is to become of them.
+/// The content that is remembered of live records: id, hash. Locks nothing.
+pub(crate) fn remembered(entity: i16, ids: &[RecordId]) -> Sql<'_, (BigInt, Bytea)> {
+    sql("select item_id, hash from b24sync.item_state where entity = ")
+        .bind::<SmallInt, _>(entity)
+        .text(" and item_id = any(")
+        .bind::<Array<BigInt>, _>(IdArray(ids))
+        .text(") and hash is not null and deleted_at is null")
+        .rows()
+}
+
+/// Step 1 of CORRECTNESS 4.1 for records whose content is the one that is remembered: id, and the hash, which has to be
+/// looked at again. Where nothing has changed, neither has the modification time, so that of the guard only the order of
+/// the reads is left.
 ///
 /// One number stands for all rows of a statement, here and in [`accept`]: it has to be drawn after the read that brought
-/// them was over, and it is.
-pub(crate) fn touch<'a>(
-    table: Table<'a>,
-    entity: i16,
-    read: i64,
-    ids: &'a [RecordId],
-    modified: &'a [Option<DateTime<Utc>>],
-    hashes: &'a [ContentHash],
-) -> Sql<'a, (BigInt, Bool)> {
-    sql("with i as (select * from unnest(")
-        .bind::<Array<BigInt>, _>(IdArray(ids))
-        .text("::bigint[], ")
-        .bind::<Array<Nullable<Timestamptz>>, _>(InstantArray(modified))
-        .text("::timestamptz[], ")
-        .bind::<Array<Bytea>, _>(HashArray(hashes))
-        .text("::bytea[]) as t(item_id, modified, hash)),\nw as (\n  update b24sync.item_state as s\n    set read_seq = ")
+/// them was over, and it is. There is no join here, because before the first `analyze` the planner would do it the wrong
+/// way round.
+pub(crate) fn touch(entity: i16, read: i64, ids: &[RecordId]) -> Sql<'_, (BigInt, Nullable<Bytea>)> {
+    sql("update b24sync.item_state set read_seq = ")
         .bind::<BigInt, _>(read)
-        .text(", write_seq = (select nextval('b24sync.read_order')), modified = i.modified\n  from i where s.entity = ")
+        .text(", write_seq = (select nextval('b24sync.read_order')) where entity = ")
         .bind::<SmallInt, _>(entity)
-        .text(" and s.item_id = i.item_id and s.hash = i.hash and s.deleted_at is null\n    and s.read_seq < ")
+        .text(" and item_id = any(")
+        .bind::<Array<BigInt>, _>(IdArray(ids))
+        .text(") and deleted_at is null and read_seq < ")
         .bind::<BigInt, _>(read)
-        .text("\n    and (s.write_seq < ")
-        .bind::<BigInt, _>(read)
-        .text(" or s.modified is null or i.modified is null or i.modified >= s.modified)\n  returning s.item_id)\nselect w.item_id, exists (select from ")
-        .table(table)
-        .text(" as t where t.bitrix_id = w.item_id::text) from w")
+        .text(" returning item_id, hash")
         .rows()
 }
 
@@ -95,13 +92,14 @@ pub(crate) fn contested(entity: i16, read: i64, refused: &[RecordId]) -> Sql<'_,
         .rows()
 }
 
-/// Which of these records have no row in their table, whatever is remembered of them.
-pub(crate) fn missing<'a>(table: Table<'a>, ids: &'a [RecordId]) -> Sql<'a, (BigInt,)> {
-    sql("select u.id from unnest(")
-        .bind::<Array<BigInt>, _>(IdArray(ids))
-        .text("::bigint[]) as u(id) where not exists (select from ")
+/// Which of these records have a row in their table, whatever is remembered of them.
+pub(crate) fn present<'a>(table: Table<'a>, ids: &[RecordId]) -> Sql<'a, (Text,)> {
+    let ids: Vec<String> = ids.iter().map(|id| id.get().to_string()).collect();
+    sql("select bitrix_id::text from ")
         .table(table)
-        .text(" as t where t.bitrix_id = u.id::text)")
+        .text(" where bitrix_id = any(")
+        .bind::<Array<Text>, _>(ids)
+        .text(")")
         .rows()
 }
 
