@@ -126,7 +126,7 @@ pub async fn pending_migrations(url: &DatabaseUrl) -> Result<Vec<String>, StoreE
 pub(crate) async fn facts(connection: &mut Connection) -> Result<MigrationFacts, Trouble> {
     let known = known()?;
     let applied = applied(connection).await?;
-    let untouched = applied.as_ref().is_none_or(Vec::is_empty);
+    let untouched = applied.is_none();
     let applied = applied.unwrap_or_default();
     let newer = applied.iter().filter(|version| !known.contains(version)).max().cloned();
     let pending = known.into_iter().filter(|version| !applied.contains(version)).collect();

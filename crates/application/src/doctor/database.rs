@@ -203,7 +203,10 @@ fn lacking(rights: &RightsFacts, server: &ServerFacts) -> Vec<Finding> {
         lacks(seen, format!("as its owner: `grant usage, create on schema … to {role}`"));
     }
     if !rights.foreign.is_empty() {
-        let seen = format!("{role} does not own {}, so that new fields get no columns", some_of(&rights.foreign));
+        let seen = format!(
+            "{role} does not own {}: row level security hides their rows, and new fields get no columns",
+            some_of(&rights.foreign)
+        );
         lacks(seen, format!("as their owner: `alter table … owner to {role}`"));
     }
     if !rights.closed.is_empty() {
@@ -228,7 +231,7 @@ async fn migrations(examiner: &dyn DatabaseExaminer, fix: bool) -> (Finding, boo
         return (judged(&facts), is_current);
     }
     match limited(limit::MIGRATION, examiner.migrate()).await {
-        Ok(()) => (Finding::ok(check, format!("applied {}", facts.pending.join(", "))).mended(), true),
+        Ok(()) => (Finding::ok(check, format!("applied {}", some_of(&facts.pending))).mended(), true),
         Err(problem) => (problem.fail(check), false),
     }
 }
@@ -246,7 +249,7 @@ fn judged(facts: &MigrationFacts) -> Finding {
     if facts.untouched {
         return Finding::warn(check, "never migrated, so that there are no tables to look at", cure);
     }
-    let seen = format!("{} not applied yet; the tables were not looked at", facts.pending.join(", "));
+    let seen = format!("not applied yet: {}; the tables were not looked at", some_of(&facts.pending));
     Finding::fail(check, seen, cure)
 }
 

@@ -89,7 +89,7 @@ async fn arrivals(replica: &Replica, mode: Mode, is_open: bool) -> Vec<Finding> 
     // Where nobody asked for events, none is missed.
     let expected = arrivals.iter().filter(|arrival| is_open || arrival.last_event.is_some());
     let found = expected.map(|arrival| (arrival.entity, arrived(arrival, is_on(arrival.entity), mode)));
-    together(check, found.collect())
+    together(found.collect())
 }
 
 fn arrived(arrival: &Arrival, is_on: bool, mode: Mode) -> Finding {
@@ -126,8 +126,8 @@ fn instant(at: DateTime<Utc>) -> impl std::fmt::Display {
 fn waiting(depths: &[InboxDepth]) -> Vec<Finding> {
     let backlog = depths.iter().map(|depth| (depth.entity, backlog(depth))).collect();
     let dead = depths.iter().map(|depth| (depth.entity, dead_letters(depth))).collect();
-    let mut findings = together(catalogue::EVENTS_BACKLOG, backlog);
-    findings.extend(together(catalogue::EVENTS_DEAD, dead));
+    let mut findings = together(backlog);
+    findings.extend(together(dead));
     findings
 }
 
@@ -148,9 +148,6 @@ fn dead_letters(depth: &InboxDepth) -> Finding {
     if depth.dead == 0 {
         return Finding::ok(check, "none was given up");
     }
-    let cure = format!(
-        "`b24sync inbox list {0} --dead` says why; `b24sync inbox retry {0}` or `b24sync inbox discard {0}`",
-        depth.entity
-    );
+    let cure = "`b24sync inbox list --dead` says why; then `b24sync inbox retry`, or `b24sync inbox discard`";
     Finding::warn(check, format!("{} events could not be applied", depth.dead), cure)
 }

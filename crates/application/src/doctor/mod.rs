@@ -22,7 +22,7 @@ mod portal;
 mod premises;
 mod replica;
 
-use b24sync_domain::doctor::{Check, Finding, Report, catalogue};
+use b24sync_domain::doctor::{Finding, Report, catalogue};
 use b24sync_domain::entity::EntityType;
 
 pub use premises::{
@@ -54,22 +54,28 @@ fn settings(problems: &[String]) -> Vec<Finding> {
     problems.iter().map(|problem| Finding::fail(catalogue::SETTINGS_VALID, problem, cure)).collect()
 }
 
-/// Findings of one check for each entity; those that are fine and say the same become one.
-fn together(check: Check, found: Vec<(EntityType, Finding)>) -> Vec<Finding> {
-    let mut fine: Vec<(String, Vec<&'static str>)> = Vec::new();
-    let mut findings = Vec::new();
+/// Stands in a cure for the entities that it is about.
+const ENTITIES: &str = "ENTITIES";
+
+/// Findings of one check for each entity; those that say the same become one.
+fn together(found: Vec<(EntityType, Finding)>) -> Vec<Finding> {
+    let mut groups: Vec<(Finding, Vec<EntityType>)> = Vec::new();
     for (entity, finding) in found {
-        if finding.cure.is_some() {
-            findings.push(finding.of(entity));
-            continue;
-        }
-        match fine.iter_mut().find(|(seen, _)| *seen == finding.seen) {
-            Some((_, entities)) => entities.push(entity.key()),
-            None => fine.push((finding.seen, vec![entity.key()])),
+        match groups.iter_mut().find(|(known, _)| *known == finding) {
+            Some((_, entities)) => entities.push(entity),
+            None => groups.push((finding, vec![entity])),
         }
     }
-    let fine = fine.into_iter().map(|(seen, entities)| Finding::ok(check, format!("{}: {seen}", entities.join(", "))));
-    fine.chain(findings).collect()
+    groups.into_iter().map(|(finding, entities)| of_all(finding, &entities)).collect()
+}
+
+fn of_all(finding: Finding, entities: &[EntityType]) -> Finding {
+    let keys: Vec<&str> = entities.iter().map(|entity| entity.key()).collect();
+    let cure = finding.cure.map(|cure| cure.replace(ENTITIES, &keys.join(" ")));
+    match entities {
+        [entity] => Finding { cure, ..finding }.of(*entity),
+        _ => Finding { cure, seen: format!("{}: {}", keys.join(", "), finding.seen), ..finding },
+    }
 }
 
 /// The first of these, and how many more there are.

@@ -141,8 +141,8 @@ async fn entities(source: &dyn CrmSource, replica: Option<&Replica>) -> Vec<Find
         }
         readable.push((entity, finding));
     }
-    let mut findings = together(catalogue::PORTAL_READABLE, readable);
-    findings.extend(together(catalogue::PORTAL_SELECTION, selected));
+    let mut findings = together(readable);
+    findings.extend(together(selected));
     findings
 }
 

@@ -11,7 +11,7 @@ use b24sync_domain::run::RunStatus;
 
 use super::limit::{self, limited};
 use super::premises::{Premises, Replica};
-use super::{portal, some_of, together};
+use super::{ENTITIES, portal, some_of, together};
 use crate::status::free_gone;
 
 /// Intervals that a table may lag behind.
@@ -121,10 +121,10 @@ async fn entities(replica: &Replica) -> Vec<Finding> {
     let each = |judge: fn(&EntityOverview) -> Finding| {
         overviews.iter().map(|overview| (overview.entity, judge(overview))).collect::<Vec<_>>()
     };
-    let mut findings = together(catalogue::REPLICA_LAST_RUN, each(last_run));
-    findings.extend(together(catalogue::REPLICA_FRESH, fresh));
-    findings.extend(together(catalogue::REPLICA_QUARANTINE, each(quarantine)));
-    findings.extend(together(catalogue::REPLICA_DRIFT, each(drift)));
+    let mut findings = together(each(last_run));
+    findings.extend(together(fresh));
+    findings.extend(together(each(quarantine)));
+    findings.extend(together(each(drift)));
     findings
 }
 
@@ -136,7 +136,7 @@ fn last_run(overview: &EntityOverview) -> Finding {
         return Finding::ok(check, seen);
     }
     let why = run.error.as_deref().unwrap_or("the log has no reason");
-    let cure = format!("docs/operations.md, What to do when; then `b24sync sync {}`", overview.entity);
+    let cure = format!("docs/operations.md, What to do when; then `b24sync sync {ENTITIES}`");
     Finding::fail(check, format!("{seen}: {why}"), cure)
 }
 
@@ -155,7 +155,7 @@ fn freshness(overview: &EntityOverview, selects: bool) -> Finding {
         return Finding::ok(check, "read completely each time");
     }
     if overview.watermark.is_none() {
-        let cure = format!("run `b24sync sync {}`, or start `b24sync serve`", overview.entity);
+        let cure = format!("run `b24sync sync {ENTITIES}`, or start `b24sync serve`");
         return Finding::warn(check, "never read completely", cure);
     }
     let interval = Duration::from_secs(60 * u64::from(overview.settings.sync_interval_minutes.unsigned_abs()));
@@ -175,10 +175,8 @@ fn quarantine(overview: &EntityOverview) -> Finding {
     if overview.quarantined == 0 {
         return Finding::ok(check, "nothing in quarantine");
     }
-    let cure = format!(
-        "`b24sync quarantine list {0}` says why; correct the records, then `b24sync quarantine retry {0}`",
-        overview.entity
-    );
+    let cure =
+        format!("`b24sync quarantine list` says why; correct the records, then `b24sync quarantine retry {ENTITIES}`");
     Finding::warn(check, format!("{} records cannot be stored", overview.quarantined), cure)
 }
 
@@ -195,5 +193,5 @@ fn drift(overview: &EntityOverview) -> Finding {
         drift.extra,
         drift.different
     );
-    Finding::warn(check, seen, format!("run `b24sync verify {} --repair`", overview.entity))
+    Finding::warn(check, seen, format!("run `b24sync verify {ENTITIES} --repair`"))
 }

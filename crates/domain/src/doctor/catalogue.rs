@@ -86,7 +86,7 @@ pub const API_ROLES: Check = Check::new("api.roles", "users of whom nothing is s
 /// Figures.
 pub const API_METRICS: Check = Check::new("api.metrics", "figures are closed to strangers");
 /// Where it listens.
-pub const API_BIND: Check = Check::new("api.bind", "the address to listen on is one of this machine");
+pub const API_BIND: Check = Check::new("api.bind", "the service is not on the Internet without TLS");
 
 /// Whether the portal is let in.
 pub const EVENTS_ENDPOINT: Check = Check::new("events.endpoint", "events of the portal are let in");
