@@ -1,10 +1,12 @@
 //! The portal: access, clock, limits, and each entity.
 
+use b24sync_domain::application::Mode;
 use b24sync_domain::doctor::{Check, Finding, catalogue};
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::portal::{EntityProbe, PortalProfile, Probed};
 use b24sync_domain::ports::CrmSource;
 use chrono::{TimeDelta, Utc};
+use futures_util::future::join_all;
 
 use super::database::{ahead_or_behind, apart};
 use super::limit::{self, limited};
@@ -40,7 +42,11 @@ pub(super) async fn check(
         return vec![Finding::warn(catalogue::PORTAL_CONFIGURED, "no portal is set, so that none was looked at", cure)];
     }
     let Some(source) = source(premises, replica) else {
-        let cure = "mend what is said of the settings and of the database first";
+        if premises.portal.mode == Some(Mode::Application) && replica.is_none() {
+            let seen = "the application's tokens are in the database, whose tables could not be looked at";
+            return vec![Finding::warn(catalogue::PORTAL_CONFIGURED, seen, "mend what is said of the database first")];
+        }
+        let cure = "mend what is said of the settings first";
         return vec![Finding::fail(catalogue::PORTAL_CONFIGURED, "a portal is set, but it cannot be called", cure)];
     };
     let mut findings = vec![Finding::ok(catalogue::PORTAL_CONFIGURED, source.address())];
@@ -126,20 +132,28 @@ fn clock(ahead: TimeDelta, database_ahead: Option<TimeDelta>) -> Finding {
     Finding::warn(check, format!("the portal's clock is {whose}"), cure)
 }
 
+/// All entities at once, so that a portal that does not answer is waited for once.
 async fn entities(source: &dyn CrmSource, replica: Option<&Replica>) -> Vec<Finding> {
-    let (mut readable, mut selected) = (Vec::new(), Vec::new());
     let overviews = match replica {
         Some(replica) => limited(limit::DATABASE, replica.status.overview()).await.unwrap_or_default(),
         None => Vec::new(),
     };
-    for entity in EntityType::all() {
+    let looks = EntityType::all().map(|entity| {
         let rows = overviews.iter().find(|overview| overview.entity == entity).and_then(|overview| overview.rows);
-        let finding = read(source, rows, entity).await;
-        // What cannot be read cannot be selected either.
-        if finding.cure.is_none() {
-            selected.push((entity, selection(source, replica, entity).await));
+        async move {
+            let readable = read(source, rows, entity).await;
+            // What cannot be read cannot be selected either.
+            let selected = match readable.cure {
+                None => Some(selection(source, replica, entity).await),
+                Some(_) => None,
+            };
+            (entity, readable, selected)
         }
-        readable.push((entity, finding));
+    });
+    let (mut readable, mut selected) = (Vec::new(), Vec::new());
+    for (entity, read, selection) in join_all(looks).await {
+        readable.push((entity, read));
+        selected.extend(selection.map(|selection| (entity, selection)));
     }
     let mut findings = together(readable);
     findings.extend(together(selected));

@@ -260,7 +260,9 @@ impl Clinic {
 /// The worst finding of a check.
 fn worst<'a>(report: &'a Report, name: &str) -> &'a Finding {
     let found = report.findings.iter().filter(|finding| finding.check.name() == name);
-    found.max_by_key(|finding| finding.verdict).unwrap_or_else(|| panic!("no {name} in {report:#?}"))
+    let found = found.max_by_key(|finding| finding.verdict);
+    assert!(found.is_some(), "no {name} in {report:#?}");
+    found.unwrap()
 }
 
 fn has(report: &Report, name: &str) -> bool {

@@ -103,3 +103,19 @@ fn row(finding: &Finding) -> Vec<String> {
     let verdict = if finding.fixed { "fixed" } else { finding.verdict.as_str() };
     vec![named(finding), verdict.to_owned(), finding.seen.clone()]
 }
+
+#[cfg(test)]
+mod tests {
+    use b24sync_domain::doctor::catalogue;
+
+    #[test]
+    fn the_documentation_lists_every_check_with_its_promise_and_no_other() {
+        let text = include_str!("../../../../docs/operations.md");
+        let (_, section) = text.split_once("## Doctor\n").unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        let listed: Vec<_> = rows.map(|(name, rest)| (name, rest.split(" | ").next().unwrap())).collect();
+        let known: Vec<_> = catalogue::ALL.iter().map(|check| (check.name(), check.promise())).collect();
+        assert_eq!(listed, known);
+    }
+}

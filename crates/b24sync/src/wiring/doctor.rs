@@ -112,7 +112,9 @@ fn project(settings: Option<&SupabaseSettings>, problems: &mut Problems) -> Opti
     let settings = settings?;
     let wrong = settings.problems();
     if !wrong.is_empty() {
-        wrong.iter().for_each(|problem| problems.add(problem));
+        for problem in wrong {
+            problems.add(problem);
+        }
         return None;
     }
     match SupabaseAuthenticator::new(settings, Arc::new(SystemClock)) {

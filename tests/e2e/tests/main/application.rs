@@ -112,7 +112,7 @@ async fn the_self_test_misses_handlers_and_tokens() {
     assert_eq!(portal["verdict"], "fail", "{portal}");
     assert!(portal["seen"].as_str().unwrap().contains("not installed"), "{portal}");
     install(&stage, &service);
-    until(&client, "the first syncs", SYNCED).await;
+    until(&client, "the tokens", "select count(*) from b24sync.application where sealed is not null").await;
     let (portal, handlers) = doctor(&stage).await;
     assert_eq!((portal["verdict"].as_str(), handlers["verdict"].as_str()), (Some("ok"), Some("warn")), "{handlers}");
     let register = format!("/api/v1/webhooks/register?handler_base_url=http://{}", service.address);

@@ -24,7 +24,9 @@ impl Examined {
     async fn of(mut command: Command) -> Examined {
         command.args(["--output", "json"]);
         let finished = finish(command).await;
-        let report = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{finished:?}"));
+        let report = serde_json::from_str(&finished.stdout);
+        assert!(report.is_ok(), "{finished:?}");
+        let report = report.unwrap();
         Examined { finished, report }
     }
 
@@ -35,7 +37,9 @@ impl Examined {
     /// The worst of what was found by this check.
     fn found(&self, name: &str) -> &Value {
         let rank = |line: &&Value| ["ok", "warn", "fail"].iter().position(|verdict| line["verdict"] == *verdict);
-        self.all(name).into_iter().max_by_key(rank).unwrap_or_else(|| panic!("no {name} in {}", self.report))
+        let found = self.all(name).into_iter().max_by_key(rank);
+        assert!(found.is_some(), "no {name} in {}", self.report);
+        found.unwrap()
     }
 
     fn verdict(&self, name: &str) -> &str {
