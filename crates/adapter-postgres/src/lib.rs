@@ -3,8 +3,10 @@
 //! [`PgStore`] implements the storing ports of the domain: `RecordStore`, `DeletionStore`,
 //! `DriftStore`, `SchemaStore`, `ReadOrder`, `RunLog`, `RunBoard`,
 //! `SettingsStore`, `LeaseStore`, `PortalStore`, `StatusStore`,
-//! `TokenVault` and `RegistrationStore`. [`migrate()`] makes what it needs. Everything works behind a transaction pooler: no session state, no
+//! `TokenVault`, `RegistrationStore` and `ArrivalStore`. [`migrate()`] makes what it needs. Everything works behind a transaction pooler: no session state, no
 //! temporary tables, every name qualified.
+//!
+//! [`PgExaminer`] is the domain's `DatabaseExaminer`: it looks at a database that may lack all of that.
 //!
 //! - Control tables live in the schema `b24sync` and come from `/migrations`; simple questions to them are written in
 //!   diesel's language over `schema`. To add one, add a migration.
@@ -18,6 +20,7 @@ mod application;
 mod config;
 mod connection;
 mod error;
+mod examine;
 mod inbox;
 mod leases;
 mod migrate;
@@ -37,6 +40,7 @@ mod tls;
 mod transaction;
 
 pub use config::{DatabaseUrl, DatabaseUrlError};
+pub use examine::PgExaminer;
 pub use migrate::{AdoptedTable, ExposedTable, MigrateOptions, MigrationReport, migrate, pending_migrations};
 pub use pool::{PoolSettings, PoolUse};
 pub use store::{PgStore, SchemaName, SchemaNameError, StoreOptions};

@@ -63,6 +63,9 @@ pub enum Command {
     /// Shows how each entity's table stands.
     #[command(after_help = "Example:\n  b24sync status")]
     Status(StatusArgs),
+    /// Looks whether everything that the service relies on is as it should be, and says what to do where it is not.
+    #[command(after_help = "Examples:\n  b24sync doctor\n  b24sync doctor --fix\n  b24sync doctor --output json")]
+    Doctor(Box<DoctorArgs>),
     /// Shows which column each field has, and what a sync would change about a table.
     #[command(after_help = "Examples:\n  b24sync schema show deal\n  b24sync schema plan deal")]
     Schema(SchemaArgs),
@@ -252,6 +255,27 @@ pub struct StatusArgs {
     /// Database.
     #[command(flatten)]
     pub database: DatabaseArgs,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Mend what can be mended without asking: migrate, take back rights on the service's own tables, switch row level
+    /// security on again, close runs whose process is gone.
+    #[arg(long)]
+    pub fix: bool,
+    /// Address that the service listens on.
+    #[arg(long, env = "HOST", default_value = "0.0.0.0")]
+    pub host: String,
+    /// Service.
+    #[command(flatten)]
+    pub service: ServiceConfigArgs,
+    /// Database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Portal.
+    #[command(flatten)]
+    pub portal: PortalArgs,
 }
 
 /// Arguments of `schema`.

@@ -3,12 +3,14 @@
 
 mod application;
 mod control;
+mod doctor;
 mod inbound;
 mod inbox;
 mod outbound;
 
 pub use application::*;
 pub use control::*;
+pub use doctor::*;
 pub use inbound::*;
 pub use inbox::*;
 pub use outbound::*;

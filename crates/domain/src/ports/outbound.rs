@@ -612,7 +612,7 @@ pub trait PortalPacer: Send + Sync {
 /// Tells the time.
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait Clock: Send + Sync {
-    /// Now, by this machine's clock. Never compared with the portal's or the database's.
+    /// Now, by this machine's clock. Compared with the portal's or the database's by the self-test only.
     fn now(&self) -> DateTime<Utc>;
 }
 

@@ -12,6 +12,7 @@ mod control_tables;
 mod crowd;
 mod deletions;
 mod demo;
+mod doctor;
 mod drift;
 mod events;
 mod events_cost;
