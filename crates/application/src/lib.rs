@@ -28,6 +28,7 @@ pub mod holding;
 pub mod incremental;
 mod metering;
 mod pass;
+mod pipeline;
 pub mod portal;
 pub mod ports;
 pub mod schema;
