@@ -62,18 +62,18 @@ impl Server {
     }
 
     /// Seconds in which the rows of `crm_deals` go by binary COPY, from a file of the server, into an empty table with
-    /// the same columns, defaults, constraints and indexes, and are committed.
-    pub(crate) async fn copy_seconds(&self, database: &str) -> Result<f64> {
+    /// the same columns, defaults, constraints and indexes, and are committed; and PostgreSQL's processor time for that.
+    pub(crate) async fn copy_seconds(&self, database: &str) -> Result<(f64, f64)> {
         let client = self.0.client(database).await;
         let row = client.query_one("select current_setting('data_directory')", &[]).await?;
         let file = format!("{}/crm_deals.copy", row.get::<_, String>(0));
         client.batch_execute(&format!("copy crm_deals to '{file}' (format binary)")).await?;
         client.batch_execute("create table crm_deals_copied (like crm_deals including all)").await?;
         self.settle().await?;
-        let started = Instant::now();
+        let (started, cpu_before) = (Instant::now(), self.cpu_seconds());
         client.batch_execute(&format!("copy crm_deals_copied from '{file}' (format binary)")).await?;
-        let seconds = started.elapsed().as_secs_f64();
+        let (seconds, cpu_seconds) = (started.elapsed().as_secs_f64(), self.cpu_seconds() - cpu_before);
         client.batch_execute("drop table crm_deals_copied").await?;
-        Ok(seconds)
+        Ok((seconds, cpu_seconds))
     }
 }

@@ -61,6 +61,8 @@ struct Arguments {
 const DATABASE: &str = "replica";
 const PYTHON_DATABASE: &str = "python";
 
+const MILLION: u32 = 1_000_000;
+
 /// What the portal must serve, in multiples of what the service takes.
 const PORTAL_HEADROOM: f64 = 3.0;
 
@@ -93,8 +95,8 @@ async fn bench(arguments: &Arguments) -> Result<ExitCode> {
     drop(portal);
 
     let mut demands = rounds.demands();
-    let mut series = rounds.series();
-    demands.extend(headroom(&series, arguments.deals, portal_rate));
+    let mut series = rounds.series(arguments.deals);
+    demands.extend(headroom(&series, portal_rate));
     let mut sizes = vec![series.first().map_or(0.0, |first| first.median.peak_mib)];
     eprintln!("10,000 deals");
     sizes.push(first_load(&setting, 10_000).await?.peak_mib);
@@ -102,7 +104,7 @@ async fn bench(arguments: &Arguments) -> Result<ExitCode> {
         let (linear, of_a_million) = scale(&setting).await?;
         sizes.push(of_a_million.peak_mib);
         demands.push(linear);
-        series.push(Series::new("service, 1,000,000 deals", vec![of_a_million]));
+        series.push(Series::new("service, first load of 1,000,000", MILLION, vec![of_a_million]));
     } else {
         skipped.push("a million deals: SCALE=1 does it".to_owned());
     }
@@ -187,9 +189,7 @@ impl Rounds {
         let all = usize::try_from(deals)?;
         self.migrate.push(setting.prepare(DATABASE).await?);
         self.first.push(setting.sync(DATABASE, portal, all).await?);
-        let postgres_before = server.cpu_seconds();
-        let seconds = server.copy_seconds(DATABASE).await?;
-        let postgres_cpu_seconds = server.cpu_seconds() - postgres_before;
+        let (seconds, postgres_cpu_seconds) = server.copy_seconds(DATABASE).await?;
         self.copy.push(Measured { seconds, postgres_cpu_seconds, ..Measured::default() });
         let before = server.row_versions(DATABASE).await?;
         self.unchanged.push(setting.sync(DATABASE, portal, 0).await?);
@@ -207,7 +207,7 @@ impl Rounds {
         Ok(())
     }
 
-    fn series(&self) -> Vec<Series> {
+    fn series(&self, deals: u32) -> Vec<Series> {
         let all = [
             ("service, first load", &self.first),
             ("COPY binary of the same rows", &self.copy),
@@ -217,7 +217,7 @@ impl Rounds {
             ("Python stack, nothing changed", &self.python_again),
         ];
         let measured = all.into_iter().filter(|(_, rounds)| !rounds.is_empty());
-        measured.map(|(name, rounds)| Series::new(name, rounds.clone())).collect()
+        measured.map(|(name, rounds)| Series::new(name, deals, rounds.clone())).collect()
     }
 
     fn demands(&self) -> Vec<Demand> {
@@ -249,10 +249,8 @@ impl Rounds {
 }
 
 /// Whether the portal could have served several times as much, so that nobody waited for it.
-fn headroom(series: &[Series], deals: u32, portal_rate: f64) -> Vec<Demand> {
-    let rate = |name: &str| {
-        series.iter().find(|series| series.name == name).map(|series| f64::from(deals) / series.median.seconds)
-    };
+fn headroom(series: &[Series], portal_rate: f64) -> Vec<Demand> {
+    let rate = |name: &str| series.iter().find(|series| series.name == name).map(Series::records_per_second);
     let named = [
         ("the portal alone, times as fast as the service's first load", "service, first load"),
         ("the portal alone, times as fast as with nothing changed", "service, nothing changed"),
@@ -272,7 +270,7 @@ async fn first_load(setting: &Setting, deals: u32) -> Result<Measured> {
 async fn scale(setting: &Setting) -> Result<(Demand, Measured)> {
     eprintln!("1,000,000 deals");
     let before = first_load(setting, 100_000).await?;
-    let million = first_load(setting, 1_000_000).await?;
+    let million = first_load(setting, MILLION).await?;
     let after = first_load(setting, 100_000).await?;
     let hundred_thousand = f64::midpoint(before.seconds, after.seconds);
     let what = "seconds per 100,000 of 1,000,000 deals, of those of 100,000";

@@ -11,12 +11,13 @@ use crate::contenders::Measured;
 #[derive(Debug, Serialize)]
 pub(crate) struct Series {
     pub(crate) name: &'static str,
+    records: u32,
     pub(crate) median: Measured,
     rounds: Vec<Measured>,
 }
 
 impl Series {
-    pub(crate) fn new(name: &'static str, rounds: Vec<Measured>) -> Self {
+    pub(crate) fn new(name: &'static str, records: u32, rounds: Vec<Measured>) -> Self {
         let of = |part: fn(&Measured) -> f64| median(rounds.iter().map(part).collect());
         let median = Measured {
             seconds: of(|one| one.seconds),
@@ -26,7 +27,11 @@ impl Series {
             postgres_cpu_seconds: of(|one| one.postgres_cpu_seconds),
             portal_cpu_seconds: of(|one| one.portal_cpu_seconds),
         };
-        Self { name, median, rounds }
+        Self { name, records, median, rounds }
+    }
+
+    pub(crate) fn records_per_second(&self) -> f64 {
+        f64::from(self.records) / self.median.seconds
     }
 }
 
@@ -114,8 +119,9 @@ impl Report {
             "PG CPU s",
             "portal"
         ));
-        for Series { name, median, rounds } in &self.series {
-            let records_per_second = f64::from(self.deals) / median.seconds;
+        for series in &self.series {
+            let Series { name, median, rounds, .. } = series;
+            let records_per_second = series.records_per_second();
             let Measured { seconds, peak_mib, requests, cpu_seconds, postgres_cpu_seconds, portal_cpu_seconds } =
                 median;
             line(format!(
