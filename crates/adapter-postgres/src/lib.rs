@@ -17,6 +17,8 @@
 //!   `error`.
 
 mod application;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod config;
 mod connection;
 mod error;

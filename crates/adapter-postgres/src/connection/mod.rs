@@ -115,6 +115,13 @@ fn build(query: &dyn QueryFragment<Pg>) -> QueryResult<Built> {
     Ok(Built { text: builder.finish(), binds: bind::collect(query)? })
 }
 
+/// Bytes of a query as it would be sent.
+#[cfg(feature = "bench")]
+pub(crate) fn encoded(query: &dyn QueryFragment<Pg>) -> QueryResult<usize> {
+    let built = build(query)?;
+    Ok(built.text.len() + built.binds.iter().map(Bind::len).sum::<usize>())
+}
+
 fn type_of(oid: u32) -> Type {
     Type::from_oid(oid).unwrap_or_else(|| Type::new(String::new(), oid, Kind::Simple, String::new()))
 }

@@ -32,6 +32,16 @@ const SHAPE_CHARACTERS: usize = 40;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentHash(pub [u8; 16]);
 
+impl ContentHash {
+    /// Of a record's content in its one spelling.
+    pub fn of(content: &[u8]) -> ContentHash {
+        let digest = Sha256::digest(content);
+        let mut hash = [0; 16];
+        hash.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        ContentHash(hash)
+    }
+}
+
 /// A column of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
@@ -261,7 +271,7 @@ impl<'a> Mapper<'a> {
             Ok(()) => {
                 self.rows.ids.push(id);
                 self.rows.modified.push(self.batch.modified(row));
-                self.rows.hashes.push(hash(&self.content));
+                self.rows.hashes.push(ContentHash::of(&self.content));
             }
             Err(blame) => {
                 let rows = self.rows.ids.len();
@@ -468,13 +478,6 @@ fn feed(content: &mut Vec<u8>, column: &str, cell: &Cell<'_>) {
     content.push(tag);
     content.extend_from_slice(&bytes.len().to_be_bytes());
     content.extend_from_slice(bytes);
-}
-
-fn hash(content: &[u8]) -> ContentHash {
-    let digest = Sha256::digest(content);
-    let mut hash = [0; 16];
-    hash.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-    ContentHash(hash)
 }
 
 #[cfg(test)]
