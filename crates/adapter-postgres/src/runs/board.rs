@@ -76,7 +76,7 @@ async fn cancel(connection: &mut Connection, tables: &SystemTables, entity: Enti
         return Ok(Cancelled::Asked(RunId(run)));
     }
     let logs = tables.logs();
-    let statement = sql("with gone as (update b24sync.runs set status = 'cancelled', finished_at = clock_timestamp() where status = 'queued' and kind <> 'webhook' and entity = ")
+    let statement = sql("with gone as (update b24sync.runs set status = 'cancelled', finished_at = clock_timestamp(), abandoned = false where (status = 'queued' or abandoned) and kind <> 'webhook' and entity = ")
         .bind::<SmallInt, _>(entity.type_id())
         .text(" returning run_id), logged as (update ")
         .table(logs)

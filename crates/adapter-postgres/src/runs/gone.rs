@@ -51,22 +51,25 @@ pub(super) async fn some_are_abandoned(connection: &mut Connection) -> Result<bo
     Ok(some)
 }
 
-/// Marks runs as interrupted whose lease is held by nobody, and takes the lease's token away, so that an owner who was
-/// only slow cannot go on. The runs stay resumable.
+/// Marks runs as interrupted whose lease is held by nobody, or as cancelled if that was asked of them, and takes the
+/// lease's token away, so that an owner who was only slow cannot go on. [`waiting`] goes on with those that can be gone on
+/// with, unless another run of the entity is opened before.
 pub(super) async fn close_abandoned(connection: &mut Connection, tables: &SystemTables) -> Result<u64, Trouble> {
     let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
     let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
     take_tokens_of_the_gone(connection).await?;
     let logs = tables.logs();
-    let statement = sql("with closed as (update b24sync.runs as r set status = 'interrupted', finished_at = clock_timestamp() from unnest(")
+    let statement = sql("with closed as (update b24sync.runs as r set status = case when r.cancel_requested then 'cancelled' else 'interrupted' end, finished_at = clock_timestamp(), abandoned = not r.cancel_requested and r.kind = any(")
+        .bind::<Array<Text>, _>(repeatable())
+        .text(") from unnest(")
         .bind::<Array<SmallInt>, _>(entities)
         .text("::smallint[], ")
         .bind::<Array<Text>, _>(keys)
         .text("::text[]) as s(entity, key) where r.entity = s.entity and r.status = 'running' and not exists (select from b24sync.leases l where l.scope = ")
         .text(SCOPE_OF_RUN)
-        .text(" and l.expires_at > clock_timestamp()) returning r.run_id), logged as (update ")
+        .text(" and l.expires_at > clock_timestamp()) returning r.run_id, r.status), logged as (update ")
         .table(logs)
-        .text(" as l set status = 'interrupted', error_message = coalesce(l.error_message, 'its process ended without a word'), completed_at = ")
+        .text(" as l set status = closed.status, error_message = coalesce(l.error_message, case closed.status when 'interrupted' then 'its process ended without a word' end), completed_at = ")
         .text(tables.now(logs, "completed_at"))
         .text(" from closed where l.id = closed.run_id returning l.id) select count(*) from closed")
         .rows::<(BigInt,)>();
@@ -77,7 +80,7 @@ pub(super) async fn close_abandoned(connection: &mut Connection, tables: &System
     Ok(u64::try_from(closed).unwrap_or_default())
 }
 
-/// Queues runs again whose process is gone, and lists what is queued.
+/// Queues runs again whose process is gone, whether they have been closed since or not, and lists what is queued.
 pub(super) async fn waiting(
     connection: &mut Connection,
     tables: &SystemTables,
@@ -85,15 +88,18 @@ pub(super) async fn waiting(
     take_tokens_of_the_gone(connection).await?;
     let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
     let scopes: Vec<String> = EntityType::all().map(|entity| Scope::Sync(entity).to_string()).collect();
-    let statement = sql("with gone as (update b24sync.runs as r set status = case when r.cancel_requested then 'cancelled' else 'queued' end, finished_at = case when r.cancel_requested then clock_timestamp() end from unnest(")
+    let logs = tables.logs();
+    let statement = sql("with gone as (update b24sync.runs as r set status = case when r.cancel_requested then 'cancelled' else 'queued' end, finished_at = case when r.cancel_requested then clock_timestamp() end, abandoned = false from unnest(")
         .bind::<Array<SmallInt>, _>(entities)
         .text("::smallint[], ")
         .bind::<Array<Text>, _>(scopes)
-        .text("::text[]) as s(entity, scope) where r.entity = s.entity and r.status = 'running' and r.kind = any(")
+        .text("::text[]) as s(entity, scope) where r.entity = s.entity and (r.status = 'running' or r.abandoned) and r.kind = any(")
         .bind::<Array<Text>, _>(repeatable())
         .text(") and not exists (select from b24sync.leases l where l.scope = s.scope and l.expires_at > clock_timestamp()) returning r.run_id, r.status) update ")
-        .table(tables.logs())
-        .text(" as l set status = gone.status from gone where l.id = gone.run_id");
+        .table(logs)
+        .text(" as l set status = gone.status, error_message = null, completed_at = case gone.status when 'cancelled' then ")
+        .text(tables.now(logs, "completed_at"))
+        .text(" end from gone where l.id = gone.run_id");
     connection.perform(statement).await?;
     let statement = sql("select entity, kind from b24sync.runs where status = 'queued' and kind = any(")
         .bind::<Array<Text>, _>(repeatable())
