@@ -791,6 +791,10 @@ pub async fn ends_are_told_in_their_order_and_the_log_is_searched(stores: &Store
     let filter = HistoryFilter { kind: Some("sweep".to_owned()), limit: 1, ..HistoryFilter::default() };
     let found = stores.board.history(&filter).await.expect("the history");
     assert_eq!((found.total, found.runs.len(), found.runs[0].id.0), (2, 1, 3));
+    let (first, last) = (chrono::NaiveDate::from_ymd_opt(1, 1, 1), chrono::NaiveDate::from_ymd_opt(9999, 12, 31));
+    let midnight = |day: Option<chrono::NaiveDate>| day.map(|day| day.and_time(chrono::NaiveTime::MIN).and_utc());
+    let ever = HistoryFilter { from: midnight(first), to: midnight(last), limit: 10, ..HistoryFilter::default() };
+    assert_eq!(stores.board.history(&ever).await.expect("the history").total, 3);
     let none = HistoryFilter { status: Some("completed".to_owned()), limit: 10, ..HistoryFilter::default() };
     assert_eq!(stores.board.history(&none).await.expect("the history").total, 0);
     let (_, last) = stores.board.last_runs().await.expect("the last runs");

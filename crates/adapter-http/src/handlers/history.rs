@@ -1,13 +1,14 @@
 //! `/api/v1/status/history`: the run log.
 
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use actix_web::web;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::ports::{HistoryFilter, HistoryQuery, LoggedRun};
 use b24sync_domain::run::{RunKind, RunStatus};
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -18,6 +19,9 @@ use crate::problem::Problem;
 const PER_PAGE: u32 = 50;
 /// Runs on a page at most.
 const PER_PAGE_MAX: u32 = 100;
+
+/// Years that databases and clients agree about.
+const YEARS: RangeInclusive<i32> = 1..=9999;
 
 /// Which runs.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -40,7 +44,7 @@ pub(crate) struct HistoryParams {
     /// Only this kind: `full`, `incremental`, `sweep`, `webhook`.
     #[param(example = "full")]
     sync_type: Option<String>,
-    /// Begun at or after this time (RFC 3339) or on or after this day.
+    /// Begun at or after this time (RFC 3339) or on or after this day; years from 0001 to 9999.
     #[param(example = "2026-01-01")]
     date_from: Option<String>,
     /// Begun at or before this time (RFC 3339) or on or before this day.
@@ -75,12 +79,13 @@ fn known<T: FromStr<Err: Display>>(name: &str, word: Option<String>) -> Result<O
 }
 
 fn instant(name: &str, text: &str, time_of_day: NaiveTime) -> Result<DateTime<Utc>, Problem> {
-    if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok(day.and_time(time_of_day).and_utc());
-    }
-    DateTime::parse_from_rfc3339(text)
-        .map(|time| time.to_utc())
-        .map_err(|_unreadable| wrong(name, "write a time as 2026-01-31T10:00:00Z or a day as 2026-01-31"))
+    let instant = match text.parse::<NaiveDate>() {
+        Ok(day) => day.and_time(time_of_day).and_utc(),
+        Err(_no_day) => DateTime::parse_from_rfc3339(text)
+            .map(|time| time.to_utc())
+            .map_err(|_unreadable| wrong(name, "write a time as 2026-01-31T10:00:00Z or a day as 2026-01-31"))?,
+    };
+    if YEARS.contains(&instant.year()) { Ok(instant) } else { Err(wrong(name, "years are from 0001 to 9999, in UTC")) }
 }
 
 fn end_of_day() -> NaiveTime {
