@@ -55,9 +55,9 @@ pub(crate) struct HistoryParams {
 impl HistoryParams {
     fn filter(self, page: u32, per_page: u32) -> Result<HistoryFilter, Problem> {
         let filter = HistoryFilter {
-            entity: known::<EntityType>("entity_type", self.entity_type)?,
-            status: known::<RunStatus>("status", self.status)?,
-            kind: known::<RunKind>("sync_type", self.sync_type)?,
+            entity: known::<EntityType>("entity_type", self.entity_type.as_deref())?,
+            status: known::<RunStatus>("status", self.status.as_deref())?,
+            kind: known::<RunKind>("sync_type", self.sync_type.as_deref())?,
             from: self.date_from.map(|text| instant("date_from", &text, NaiveTime::MIN)).transpose()?,
             to: self.date_to.map(|text| instant("date_to", &text, end_of_day())).transpose()?,
             offset: u64::from(page - 1) * u64::from(per_page),
@@ -70,12 +70,10 @@ impl HistoryParams {
     }
 }
 
-/// The word, if it is one of those that `T` knows.
-fn known<T: FromStr<Err: Display>>(name: &str, word: Option<String>) -> Result<Option<String>, Problem> {
-    match word.as_deref().map(str::parse::<T>) {
-        Some(Err(error)) => Err(wrong(name, error)),
-        _ => Ok(word),
-    }
+/// The word as the log has it, if it is one of those that `T` knows.
+fn known<T: FromStr<Err: Display> + Display>(name: &str, word: Option<&str>) -> Result<Option<String>, Problem> {
+    let known = word.map(str::parse::<T>).transpose().map_err(|error| wrong(name, error))?;
+    Ok(known.map(|known| known.to_string()))
 }
 
 fn instant(name: &str, text: &str, time_of_day: NaiveTime) -> Result<DateTime<Utc>, Problem> {
