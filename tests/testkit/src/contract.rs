@@ -1,6 +1,7 @@
 //! What every implementation of the store ports must do. Each check takes an empty, migrated store.
 
 mod inbox;
+mod takeover;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,13 @@ use self::inbox::{
     hints_of_one_record_coalesce_and_rest_before_they_are_due, instances_see_when_they_and_others_took_events_in_last,
     people_retry_and_discard_what_they_name,
     the_last_event_tells_whether_a_record_is_gone_and_the_latest_when_it_was_sent,
+};
+use self::takeover::{
+    a_closed_run_over_named_records_does_not_come_back, a_closed_run_that_is_wished_for_waits_once,
+    a_closed_run_that_was_cancelled_does_not_come_back, a_closed_run_that_was_opened_and_ended_does_not_come_back,
+    a_closed_run_that_was_overtaken_does_not_come_back,
+    a_run_that_was_closed_because_its_process_is_gone_waits_for_another,
+    the_status_shows_the_run_that_is_to_be_gone_on_with,
 };
 use crate::build::{Sample, deal, deal_fields, id, mapped, plan, portal_time};
 use crate::store::numbers;
@@ -206,6 +214,13 @@ where
         events_that_are_switched_off_are_not_kept_and_what_waits_stays
         instances_see_when_they_and_others_took_events_in_last
         a_run_whose_process_is_gone_waits_for_another
+        a_run_that_was_closed_because_its_process_is_gone_waits_for_another
+        a_closed_run_that_is_wished_for_waits_once
+        a_closed_run_that_was_opened_and_ended_does_not_come_back
+        a_closed_run_that_was_overtaken_does_not_come_back
+        a_closed_run_that_was_cancelled_does_not_come_back
+        a_closed_run_over_named_records_does_not_come_back
+        the_status_shows_the_run_that_is_to_be_gone_on_with
         ends_are_told_in_their_order_and_the_log_is_searched
         settings_are_changed_one_by_one
     }
@@ -776,6 +791,10 @@ pub async fn ends_are_told_in_their_order_and_the_log_is_searched(stores: &Store
     let filter = HistoryFilter { kind: Some("sweep".to_owned()), limit: 1, ..HistoryFilter::default() };
     let found = stores.board.history(&filter).await.expect("the history");
     assert_eq!((found.total, found.runs.len(), found.runs[0].id.0), (2, 1, 3));
+    let (first, last) = (chrono::NaiveDate::from_ymd_opt(1, 1, 1), chrono::NaiveDate::from_ymd_opt(9999, 12, 31));
+    let midnight = |day: Option<chrono::NaiveDate>| day.map(|day| day.and_time(chrono::NaiveTime::MIN).and_utc());
+    let ever = HistoryFilter { from: midnight(first), to: midnight(last), limit: 10, ..HistoryFilter::default() };
+    assert_eq!(stores.board.history(&ever).await.expect("the history").total, 3);
     let none = HistoryFilter { status: Some("completed".to_owned()), limit: 10, ..HistoryFilter::default() };
     assert_eq!(stores.board.history(&none).await.expect("the history").total, 0);
     let (_, last) = stores.board.last_runs().await.expect("the last runs");

@@ -2,7 +2,7 @@
 
 use actix_web::http::Method;
 use b24sync_domain::ports::{Cancelled, Health, History, HistoryFilter, MockHealthQuery, MockHistoryQuery, Started};
-use b24sync_domain::ports::{MockSettingsControl, MockSyncControl};
+use b24sync_domain::ports::{MockInboxControl, MockSettingsControl, MockSyncControl};
 use b24sync_domain::run::{RunId, RunKind};
 use b24sync_domain::settings::SettingsChange;
 
@@ -138,7 +138,7 @@ async fn history_is_asked_for_the_page_and_the_filters() {
     };
     history.expect_history().times(1).withf(move |filter| *filter == wanted).returning(|_| Ok(History::default()));
     let api = Mocks { history, ..Mocks::default() }.api();
-    let query = "page=3&per_page=20&entity_type=deal&status=failed&sync_type=full&date_from=2026-01-01T03:00:00%2B03:00&date_to=2026-01-31";
+    let query = "page=3&per_page=20&entity_type=DEAL&status=failed&sync_type=full&date_from=2026-01-01T03:00:00%2B03:00&date_to=2026-01-31";
     let answer = answer(&api, get(&format!("/api/v1/status/history?{query}"), "viewer")).await;
     assert_eq!(answer.text(), r#"{"history":[],"total":0,"page":3,"per_page":20}"#);
 }
@@ -178,4 +178,19 @@ async fn a_queued_sync_is_shown_as_such_and_a_running_one_comes_first() {
     assert_eq!(words, ["running", "queued", "idle"]);
     let running = answer(&api, get("/api/v1/sync/running", "viewer")).await.json();
     assert_eq!((&running["running_syncs"], &running["count"]), (&serde_json::json!(["deal", "contact"]), &3.into()));
+}
+
+#[actix_web::test]
+async fn entities_are_known_in_whatever_case() {
+    let mut mocks = Mocks::willing();
+    mocks.inbox = MockInboxControl::new();
+    mocks
+        .inbox
+        .expect_list()
+        .times(1)
+        .withf(|filter, _, _| filter.entity == Some(entity("deal")))
+        .returning(|_, _, _| Ok((Vec::new(), 0)));
+    let api = mocks.api();
+    assert_eq!(answer(&api, get("/api/v1/inbox?entity_type=Deal", "viewer")).await.status, 200);
+    assert_eq!(answer(&api, request(Method::POST, "/api/v1/sync/start/DEAL", "operator")).await.status, 202);
 }

@@ -39,4 +39,5 @@ mod service;
 mod slow_clients;
 mod stage;
 mod stopping_under_load;
+mod watched_crash;
 mod watching;

@@ -29,7 +29,8 @@ impl RunBoard for FakeStore {
         let mut state = self.state();
         let of = |status| {
             move |row: &&mut RunRow| {
-                row.run.entity == entity && row.run.kind != RunKind::Webhook && row.status == status
+                let is = row.status == status || status == RunStatus::Queued && row.abandoned;
+                row.run.entity == entity && row.run.kind != RunKind::Webhook && is
             }
         };
         if let Some(row) = state.runs.iter_mut().find(of(RunStatus::Running)) {
@@ -38,6 +39,7 @@ impl RunBoard for FakeStore {
         }
         let Some(row) = state.runs.iter_mut().find(of(RunStatus::Queued)) else { return Ok(Cancelled::NothingRunning) };
         row.status = RunStatus::Cancelled;
+        row.abandoned = false;
         Ok(Cancelled::Dequeued(row.run.id))
     }
 
@@ -70,9 +72,10 @@ impl RunBoard for FakeStore {
         let mut state = self.state();
         let held: Vec<EntityType> = EntityType::all().filter(|entity| state.is_held(Scope::Sync(*entity))).collect();
         for row in &mut state.runs {
-            let gone = row.status == RunStatus::Running && !held.contains(&row.run.entity);
+            let gone = (row.status == RunStatus::Running || row.abandoned) && !held.contains(&row.run.entity);
             if gone && row.run.kind != RunKind::Webhook {
                 row.status = if row.cancel_requested { RunStatus::Cancelled } else { RunStatus::Queued };
+                row.abandoned = false;
             }
         }
         let queued = state.runs.iter().filter(|row| row.status == RunStatus::Queued);
