@@ -18,7 +18,11 @@ use crate::ports::Ports;
 /// Batches that wait for the next stage, besides the one that each stage has in its hands.
 const WAITING: usize = 1;
 
-/// A batch that is to be written.
+/// Records that are mapped and written at once. An answer has up to 2,500, because requests are what a portal counts; in
+/// parts, its rows are never in memory all together.
+const PART: usize = 1_000;
+
+/// A batch, or a part of one, that is to be written.
 pub(crate) struct Ready {
     /// As it was read.
     pub(crate) batch: RecordBatch,
@@ -108,13 +112,21 @@ async fn map_ahead(
     ready: mpsc::Sender<Result<Ready, SourceError>>,
 ) {
     while let Some(answer) = batches.recv().await {
-        let answer = answer.map(|batch| {
+        let parts = match answer {
+            Ok(batch) => batch.into_parts(PART),
+            Err(error) => {
+                // Nobody listens any more if this fails, and it is the last one anyway.
+                let _ = ready.send(Err(error)).await;
+                return;
+            }
+        };
+        for batch in parts {
             let mapping = Arc::clone(&mapping.borrow());
             let rows = rows::map(&mapping, &batch).ok();
-            Ready { batch, mapped: rows.map(|rows| Mapped { mapping, rows }) }
-        });
-        if ready.send(answer).await.is_err() {
-            return;
+            let mapped = rows.map(|rows| Mapped { mapping, rows });
+            if ready.send(Ok(Ready { batch, mapped })).await.is_err() {
+                return;
+            }
         }
     }
 }
