@@ -20,7 +20,7 @@ use crate::reconcile::Fingerprint;
 use crate::record::{Layout, ReadToken, RecordBatch};
 use crate::run::{Ending, Run, RunId, RunKind, RunStatus};
 use crate::schedule::LastRun;
-use crate::settings::{EntitySettings, SettingsChange};
+use crate::settings::{Changed, EntitySettings, SettingsChange};
 
 /// What to list.
 #[derive(Debug, Clone)]
@@ -415,8 +415,9 @@ pub trait SettingsStore: Send + Sync {
     /// Settings of every entity, in the catalogue's order.
     async fn settings(&self) -> Result<Vec<EntitySettings>, StoreError>;
 
-    /// Changes settings and remembers who did, in one transaction.
-    async fn change(&self, change: &SettingsChange, actor: &Actor) -> Result<EntitySettings, StoreError>;
+    /// Changes settings and remembers who changed what, in one transaction. What is so already is not written, and not
+    /// remembered.
+    async fn change(&self, change: &SettingsChange, actor: &Actor) -> Result<Changed, StoreError>;
 
     /// Remembers who did something.
     async fn audit(&self, action: &'static str, entity: Option<EntityType>, actor: &Actor) -> Result<(), StoreError>;

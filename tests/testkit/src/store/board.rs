@@ -9,7 +9,7 @@ use b24sync_domain::ports::{
 };
 use b24sync_domain::run::{RunId, RunKind, RunStatus};
 use b24sync_domain::schedule::LastRun;
-use b24sync_domain::settings::{EntitySettings, SettingsChange};
+use b24sync_domain::settings::{Changed, EntitySettings, SettingsChange};
 use chrono::{DateTime, Utc};
 
 use super::{FakeStore, RunRow, logged};
@@ -125,15 +125,19 @@ impl SettingsStore for FakeStore {
         Ok(EntityType::all().map(|entity| state.settings_of(entity)).collect())
     }
 
-    async fn change(&self, change: &SettingsChange, actor: &Actor) -> Result<EntitySettings, StoreError> {
+    async fn change(&self, change: &SettingsChange, actor: &Actor) -> Result<Changed, StoreError> {
         let mut state = self.state();
         let mut settings = state.settings_of(change.entity);
+        let what = change.beyond(&settings);
+        if what.is_empty() {
+            return Ok(Changed { settings, what });
+        }
         settings.enabled = change.enabled.unwrap_or(settings.enabled);
         settings.sync_interval_minutes = change.sync_interval_minutes.unwrap_or(settings.sync_interval_minutes);
         settings.webhook_enabled = change.webhook_enabled.unwrap_or(settings.webhook_enabled);
         state.settings.insert(change.entity, settings.clone());
         state.audit.push(("config.set", Some(change.entity), actor.subject.clone()));
-        Ok(settings)
+        Ok(Changed { settings, what })
     }
 
     async fn audit(&self, action: &'static str, entity: Option<EntityType>, actor: &Actor) -> Result<(), StoreError> {
