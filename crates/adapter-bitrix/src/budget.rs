@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use b24sync_domain::ports::BudgetReport;
 use chrono::{DateTime, Utc};
@@ -11,15 +12,23 @@ use crate::error::{self, Meaning, Refusal};
 
 /// When exhausted methods get time back, as last heard. A refusal does not say it itself.
 #[derive(Debug, Default)]
-pub(crate) struct Resets(Mutex<HashMap<String, DateTime<Utc>>>);
+pub(crate) struct Resets(Mutex<HashMap<String, Reset>>);
+
+/// A reset by the portal's clock, and by how far ahead of its answer that was.
+#[derive(Debug, Clone, Copy)]
+struct Reset {
+    at: DateTime<Utc>,
+    ahead: Duration,
+    heard: Instant,
+}
 
 impl Resets {
-    fn of(&self, method: &str) -> Option<DateTime<Utc>> {
+    fn of(&self, method: &str) -> Option<Reset> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(method).copied()
     }
 
-    fn learn(&self, method: &str, resets_at: DateTime<Utc>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(method.to_owned(), resets_at);
+    fn learn(&self, method: &str, reset: Reset) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(method.to_owned(), reset);
     }
 }
 
@@ -34,21 +43,25 @@ impl<'a> Budget<'a> {
         Budget { resets, reports: Vec::new() }
     }
 
-    pub(crate) fn into_reports(self) -> Vec<BudgetReport> {
+    /// The reports on a request of so many commands.
+    pub(crate) fn into_reports(mut self, commands: usize) -> Vec<BudgetReport> {
+        for report in &mut self.reports {
+            report.commands = commands;
+        }
         self.reports
     }
 
     pub(crate) fn resets_at(&self, method: &str) -> Option<DateTime<Utc>> {
-        self.resets.of(method)
+        self.resets.of(method).map(|reset| reset.at)
     }
 
     /// Notes the `time` of an answer or of a command; of several for one method the largest counts.
     pub(crate) fn time(&mut self, method: &str, time: &PortalTime) {
-        if let Some(resets_at) = time.resets_at {
-            self.resets.learn(method, resets_at);
+        if let Some((at, ahead)) = time.resets_at.zip(time.resets_in()) {
+            self.resets.learn(method, Reset { at, ahead, heard: Instant::now() });
         }
         let report = self.of(method);
-        report.resets_at = report.resets_at.max(time.resets_at);
+        report.resets_in = report.resets_in.max(time.resets_in());
         if report.operating_seconds.is_none_or(|known| time.operating.is_some_and(|seconds| seconds > known)) {
             report.operating_seconds = time.operating;
         }
@@ -62,7 +75,8 @@ impl<'a> Budget<'a> {
             Meaning::MethodExhausted => {
                 let report = self.of(method);
                 report.method_refused = true;
-                report.resets_at = report.resets_at.or(known);
+                let left = |reset: Reset| reset.ahead.saturating_sub(reset.heard.elapsed());
+                report.resets_in = report.resets_in.or(known.map(left));
             }
             _ => {}
         }
@@ -73,8 +87,9 @@ impl<'a> Budget<'a> {
         let position = self.reports.iter().position(|report| report.method == method).unwrap_or_else(|| {
             self.reports.push(BudgetReport {
                 method: method.to_owned(),
+                commands: 1,
                 operating_seconds: None,
-                resets_at: None,
+                resets_in: None,
                 rate_refused: false,
                 method_refused: false,
             });
@@ -93,16 +108,21 @@ mod tests {
     fn a_refused_method_gets_the_reset_that_was_heard_last() {
         let resets = Resets::default();
         let at = DateTime::from_timestamp(1_726_000_600, 0);
+        let time = PortalTime { answered: Some(1_726_000_540.5), resets_at: at, ..PortalTime::default() };
         let mut first = Budget::new(&resets);
-        first.time("crm.item.list", &PortalTime { operating: Some(1.0), resets_at: at, ..PortalTime::default() });
+        first.time("crm.item.list", &PortalTime { operating: Some(1.0), ..time });
         first.time("crm.item.list", &PortalTime { operating: Some(0.0), ..PortalTime::default() });
-        assert_eq!(first.into_reports().first().unwrap().operating_seconds, Some(1.0));
+        let reports = first.into_reports(7);
+        assert_eq!((reports[0].operating_seconds, reports[0].commands), (Some(1.0), 7));
+        assert_eq!(reports[0].resets_in, Some(Duration::from_millis(59_500)));
 
         let mut second = Budget::new(&resets);
         let refusal = Refusal { code: "OPERATION_TIME_LIMIT".to_owned(), text: String::new() };
         second.refusal("crm.item.list", Some(429), &refusal);
-        let reports = second.into_reports();
+        assert_eq!(second.resets_at("crm.item.list"), at);
+        let reports = second.into_reports(1);
         assert_eq!(reports.len(), 1);
-        assert!(reports.iter().all(|report| report.method_refused && report.resets_at == at));
+        let left = reports[0].resets_in.unwrap();
+        assert!(reports[0].method_refused && left > Duration::from_secs(50) && left < Duration::from_secs(60));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::{Duration, UNIX_EPOCH};
 
 use b24sync_domain::mapping::json::{self, Key, Token};
 use chrono::{DateTime, FixedOffset, Utc};
@@ -69,6 +70,8 @@ pub(crate) fn command_refusal(entry: &RawValue) -> Refusal {
 pub(crate) struct PortalTime {
     /// When the portal began to answer, with its offset.
     pub(crate) start: Option<DateTime<FixedOffset>>,
+    /// Epoch second at which it had the answer.
+    pub(crate) answered: Option<f64>,
     /// Seconds of execution time that the method has used.
     pub(crate) operating: Option<f64>,
     /// When part of it is given back.
@@ -82,9 +85,16 @@ impl PortalTime {
         let epoch = || members.get("start").and_then(lenient::epoch).map(|start| start.fixed_offset());
         PortalTime {
             start: start.or_else(epoch),
+            answered: members.get("finish").or_else(|| members.get("start")).and_then(lenient::float),
             operating: members.get("operating").and_then(lenient::float),
             resets_at: members.get("operating_reset_at").and_then(lenient::epoch),
         }
+    }
+
+    /// How long after the answer part of the execution time is given back. Both moments are the portal's.
+    pub(crate) fn resets_in(&self) -> Option<Duration> {
+        let answered = DateTime::<Utc>::from(UNIX_EPOCH + Duration::try_from_secs_f64(self.answered?).ok()?);
+        Some((self.resets_at? - answered).to_std().unwrap_or_default())
     }
 }
 

@@ -3,7 +3,7 @@
 //! [`PgStore`] implements the storing ports of the domain: `RecordStore`, `DeletionStore`,
 //! `DriftStore`, `SchemaStore`, `ReadOrder`, `RunLog`, `RunBoard`,
 //! `SettingsStore`, `LeaseStore`, `PortalStore`, `StatusStore`,
-//! `TokenVault` and `RegistrationStore`. [`migrate()`] makes what it needs. Everything works behind a transaction pooler: no session state, no
+//! `TokenVault`, `RegistrationStore` and `BudgetStore`. [`migrate()`] makes what it needs. Everything works behind a transaction pooler: no session state, no
 //! temporary tables, every name qualified.
 //!
 //! - Control tables live in the schema `b24sync` and come from `/migrations`; simple questions to them are written in
@@ -15,6 +15,7 @@
 //!   `error`.
 
 mod application;
+mod budget;
 mod config;
 mod connection;
 mod error;

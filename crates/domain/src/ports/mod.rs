@@ -6,9 +6,11 @@ mod control;
 mod inbound;
 mod inbox;
 mod outbound;
+mod pacing;
 
 pub use application::*;
 pub use control::*;
 pub use inbound::*;
 pub use inbox::*;
 pub use outbound::*;
+pub use pacing::*;
