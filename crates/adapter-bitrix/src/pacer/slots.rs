@@ -32,6 +32,8 @@ pub(super) struct Slots {
     expired: u32,
     /// When slots were used, no longer ago than a slot lasts: about as many will be of use until the next wish.
     used: VecDeque<Instant>,
+    /// Whether the last slice was of the rate, and not of a burst that was free.
+    steady: bool,
     /// Until when asking is of no use, for this lane and those behind it.
     nothing_until: Option<(Instant, Lane)>,
 }
@@ -44,6 +46,7 @@ impl Slots {
             version: 0,
             expired: 0,
             used: VecDeque::new(),
+            steady: false,
             nothing_until: None,
         }
     }
@@ -77,7 +80,9 @@ impl Slots {
     pub(super) fn wish(&mut self, lane: Lane, waiting: usize, now: Instant) -> Wish {
         let lateness = self.lateness;
         self.used.retain(|used| *used + lateness >= now);
-        let wanted = u32::try_from(waiting + self.used.len()).unwrap_or(u32::MAX);
+        // Slots of a burst are for now: those that are not used at once would be lost where others take some too.
+        let soon = if self.steady { self.used.len() } else { 0 };
+        let wanted = u32::try_from(waiting + soon).unwrap_or(u32::MAX);
         let expired = std::mem::take(&mut self.expired);
         let returned = (expired > 0).then_some(Returned { version: self.version, count: expired });
         Wish { wanted: wanted.max(1), ahead: ahead(lane), returned }
@@ -87,6 +92,7 @@ impl Slots {
     /// read at some moment between the two: a slot begins by the later and ends by the earlier one.
     pub(super) fn granted(&mut self, lane: Lane, slice: &Slice, asked: Instant, now: Instant) {
         self.version = slice.version;
+        self.steady = slice.spacing > Duration::ZERO;
         self.nothing_until = (slice.count == 0).then_some((now + slice.first, lane));
         for number in 0..slice.count {
             let after = slice.first + slice.spacing * number;
