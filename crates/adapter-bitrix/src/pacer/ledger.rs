@@ -64,6 +64,8 @@ struct Account {
 #[derive(Debug, Clone, Copy)]
 struct Heard {
     used: f64,
+    /// Commands of the request that it was the answer to.
+    commands: usize,
     at: Instant,
     resets_at: Instant,
 }
@@ -198,14 +200,17 @@ impl Account {
     fn used(&mut self, used: f64, report: &BudgetReport, now: Instant) {
         let before = self.heard.filter(|before| now < before.resets_at && used >= before.used);
         if let Some(before) = before {
-            let cost = (used - before.used) / number(report.commands.max(1));
+            // Where batches are charged to `batch`, the account of a method shows what the first command found: the
+            // difference is then the cost of the request before.
+            let cost = (used - before.used) / number(report.commands.max(before.commands));
             self.cost = Some(match self.cost {
                 Some(known) if known > cost => known * (1.0 - NEWEST) + cost * NEWEST,
                 _ => cost,
             });
         }
         let resets_in = report.resets_in.unwrap_or(TENTH_OF_WINDOW).clamp(SHORTEST, WINDOW);
-        self.heard = Some(Heard { used, at: now, resets_at: now + resets_in });
+        let commands = report.commands.max(1);
+        self.heard = Some(Heard { used, commands, at: now, resets_at: now + resets_in });
     }
 
     /// Pauses, and returns the limit that the refusal has shown.
@@ -219,7 +224,7 @@ impl Account {
         let until = now + pause;
         self.paused_until = self.paused_until.max(Some(until));
         // Whatever was heard, the account is empty until then; after that a small request tells.
-        self.heard = Some(Heard { used: shown.unwrap_or(limit), at: now, resets_at: until });
+        self.heard = Some(Heard { used: shown.unwrap_or(limit), commands: 1, at: now, resets_at: until });
         shown
     }
 }

@@ -118,6 +118,22 @@ async fn either_reading_of_who_is_charged_holds_requests_back() {
     }
 }
 
+/// Where `batch` is charged, the method's own account shows the counter at the first command of a batch.
+#[tokio::test(start_paused = true)]
+async fn what_the_batch_before_cost_is_not_the_cost_of_a_small_one() {
+    let now = Instant::now();
+    let mut ledger = Ledger::new(LIMIT);
+    let mut used = 60.0;
+    for commands in [10, 50, 50, 1, 1, 50] {
+        for (method, shown) in [(LIST, used + 0.1), ("batch", used + 0.1 * f64::from(commands))] {
+            let report = BudgetReport { commands: usize::try_from(commands).unwrap(), ..heard(method, shown, 60) };
+            ledger.hear(&report, now);
+        }
+        used += 0.1 * f64::from(commands);
+        assert_eq!(go(&ledger, Lane::Full, now), Verdict::Go(50), "after one of {commands}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refusal_pauses_the_method_and_shows_the_limit() {
     let now = Instant::now();

@@ -111,7 +111,7 @@ const WINDOW: f64 = 10.0;
 /// charged.
 async fn uses_up_the_execution_time(accounting: Accounting) {
     // Pages last as long as they cost, so that this machine's part of the time is hidden behind the portal's.
-    let (cost, limit) = (0.02, 3.0);
+    let (cost, limit) = (0.04, 5.0);
     let operating = OperatingLimit {
         limit_seconds: limit,
         window_seconds: WINDOW,
@@ -121,7 +121,7 @@ async fn uses_up_the_execution_time(accounting: Accounting) {
         takes_time: true,
         accounting,
     };
-    let counts = Counts::deals(15_000);
+    let counts = Counts::deals(14_000);
     let config = PortalConfig { counts, user_fields: 3, operating: Some(operating), ..PortalConfig::default() };
     let stage = Stage::new(config).await;
     stage.run(&["migrate"]).await.expect_success();
