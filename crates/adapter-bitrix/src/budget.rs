@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use b24sync_domain::ports::BudgetReport;
 use chrono::{DateTime, Utc};
@@ -36,11 +36,13 @@ impl Resets {
 pub(crate) struct Budget<'a> {
     resets: &'a Resets,
     reports: Vec<BudgetReport>,
+    /// Epoch second of the portal's at which the whole answer was ready: the latest that one of its parts tells.
+    answered: Option<f64>,
 }
 
 impl<'a> Budget<'a> {
     pub(crate) fn new(resets: &'a Resets) -> Budget<'a> {
-        Budget { resets, reports: Vec::new() }
+        Budget { resets, reports: Vec::new(), answered: None }
     }
 
     /// The reports on a request of so many commands.
@@ -55,13 +57,18 @@ impl<'a> Budget<'a> {
         self.resets.of(method).map(|reset| reset.at)
     }
 
-    /// Notes the `time` of an answer or of a command; of several for one method the largest counts.
+    /// Notes the `time` of an answer or, after that, of a command; of several for one method the largest counts.
     pub(crate) fn time(&mut self, method: &str, time: &PortalTime) {
-        if let Some((at, ahead)) = time.resets_at.zip(time.resets_in()) {
+        if time.answered > self.answered {
+            self.answered = time.answered;
+        }
+        // A command may have been carried out seconds before the answer was ready.
+        let ahead = time.resets_at.zip(self.answered).and_then(|(at, answered)| Some((at, until(at, answered)?)));
+        if let Some((at, ahead)) = ahead {
             self.resets.learn(method, Reset { at, ahead, heard: Instant::now() });
         }
         let report = self.of(method);
-        report.resets_in = report.resets_in.max(time.resets_in());
+        report.resets_in = report.resets_in.max(ahead.map(|(_, ahead)| ahead));
         if report.operating_seconds.is_none_or(|known| time.operating.is_some_and(|seconds| seconds > known)) {
             report.operating_seconds = time.operating;
         }
@@ -100,6 +107,12 @@ impl<'a> Budget<'a> {
     }
 }
 
+/// How long after the epoch second `answered` a reset is; both are the portal's.
+fn until(resets_at: DateTime<Utc>, answered: f64) -> Option<Duration> {
+    let answered = DateTime::<Utc>::from(UNIX_EPOCH + Duration::try_from_secs_f64(answered).ok()?);
+    Some((resets_at - answered).to_std().unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +128,14 @@ mod tests {
         let reports = first.into_reports(7);
         assert_eq!((reports[0].operating_seconds, reports[0].commands), (Some(1.0), 7));
         assert_eq!(reports[0].resets_in, Some(Duration::from_millis(59_500)));
+
+        // The whole answer counts, and not when one of its commands was carried out.
+        let mut batch = Budget::new(&resets);
+        batch.time("batch", &PortalTime { answered: Some(1_726_000_590.0), ..PortalTime::default() });
+        batch.time("crm.item.list", &time);
+        batch.time("crm.item.list", &PortalTime { answered: Some(1_726_000_580.0), ..time });
+        assert_eq!(batch.into_reports(2)[1].resets_in, Some(Duration::from_secs(10)));
+        resets.learn("crm.item.list", Reset { at: at.unwrap(), ahead: Duration::from_secs(60), heard: Instant::now() });
 
         let mut second = Budget::new(&resets);
         let refusal = Refusal { code: "OPERATION_TIME_LIMIT".to_owned(), text: String::new() };

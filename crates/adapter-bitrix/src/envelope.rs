@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::{Duration, UNIX_EPOCH};
 
 use b24sync_domain::mapping::json::{self, Key, Token};
 use chrono::{DateTime, FixedOffset, Utc};
@@ -89,12 +88,6 @@ impl PortalTime {
             operating: members.get("operating").and_then(lenient::float),
             resets_at: members.get("operating_reset_at").and_then(lenient::epoch),
         }
-    }
-
-    /// How long after the answer part of the execution time is given back. Both moments are the portal's.
-    pub(crate) fn resets_in(&self) -> Option<Duration> {
-        let answered = DateTime::<Utc>::from(UNIX_EPOCH + Duration::try_from_secs_f64(self.answered?).ok()?);
-        Some((self.resets_at? - answered).to_std().unwrap_or_default())
     }
 }
 
