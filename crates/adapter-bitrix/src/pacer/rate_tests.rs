@@ -291,8 +291,44 @@ fn check(mut sent: Vec<Duration>, rate: f64, burst: u32) {
     }
 }
 
-/// What one process does: when it starts, and the pauses between its requests, each with its lane.
-type Work = (u64, Vec<(u64, u8)>);
+/// One process holds nine slots of a burst that nobody waits for any more when another one takes the whole burst.
+#[tokio::test(start_paused = true)]
+async fn slots_that_nobody_waited_for_do_not_come_on_top_of_a_later_burst() {
+    // The holder goes on at once, or when the other one has had what there was.
+    for (rest, after) in [(300, 0), (3_000, 0), (6_000, 0), (300, 20), (6_000, 20)] {
+        let store = Moody::new([vec![200, 200], vec![0; 1_000]].concat());
+        let (holder, other) = (store.pacer(limits(2.0, 50)), store.pacer(limits(2.0, 50)));
+        let begun = Instant::now();
+        let given_up = (0..9).map(|_| tokio::time::timeout(Duration::from_millis(250), admit(&holder, Lane::Full)));
+        // The first asks for itself, the second for all that wait by then.
+        let (first, second, given_up) = tokio::join!(
+            admit(&holder, Lane::Full),
+            admit(&holder, Lane::Full),
+            futures_util::future::join_all(given_up)
+        );
+        assert!(given_up.iter().all(Result::is_err));
+        let sent = Mutex::new(vec![first, second]);
+        tokio::time::sleep(Duration::from_millis(rest)).await;
+        let send = async |pacer: &BudgetPacer| {
+            admit(pacer, Lane::Full).await;
+            sent.lock().unwrap().push(begun.elapsed());
+        };
+        let burst = futures_util::future::join_all((0..48).map(|_| send(&other)));
+        let held = async {
+            tokio::time::sleep(Duration::from_millis(after)).await;
+            futures_util::future::join_all((0..12).map(|_| send(&holder))).await;
+        };
+        tokio::join!(burst, held);
+        check(sent.into_inner().unwrap(), 2.0, 50);
+    }
+}
+
+/// What a process does next: how long it rests afterwards, in which lane it sends, how many at once, and after how long all
+/// of them but one are given up.
+type Crowd = (u64, u8, usize, u64);
+
+/// What one process does, and when it starts.
+type Work = (u64, Vec<Crowd>);
 
 async fn interleave(rate: f64, burst: u32, latency: Vec<u64>, works: Vec<Work>) -> Vec<Duration> {
     let store = Moody::new(latency);
@@ -303,11 +339,16 @@ async fn interleave(rate: f64, burst: u32, latency: Vec<u64>, works: Vec<Work>) 
         let (pacer, sent) = (store.pacer(limits(rate, burst)), Arc::clone(&sent));
         tasks.spawn(async move {
             tokio::time::sleep(Duration::from_millis(start)).await;
-            for (pause, lane) in requests {
+            for (rest, lane, crowd, patience) in requests {
                 let lane = [Lane::Hint, Lane::Incremental, Lane::Full][usize::from(lane % 3)];
-                admit(&pacer, lane).await;
-                sent.lock().unwrap().push(begun.elapsed());
-                tokio::time::sleep(Duration::from_millis(pause)).await;
+                let send = async || {
+                    admit(&pacer, lane).await;
+                    sent.lock().unwrap().push(begun.elapsed());
+                };
+                let patience = Duration::from_millis(patience);
+                let others = (1..crowd).map(|_| tokio::time::timeout(patience, send()));
+                tokio::join!(send(), futures_util::future::join_all(others));
+                tokio::time::sleep(Duration::from_millis(rest)).await;
             }
         });
     }
@@ -318,18 +359,21 @@ async fn interleave(rate: f64, burst: u32, latency: Vec<u64>, works: Vec<Work>) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
 
     #[test]
     fn no_interleaving_of_processes_sends_more_than_the_portal_takes(
         (rate, burst) in prop_oneof![Just((2.0, 50_u32)), Just((5.0, 20)), Just((5.0, 250)), Just((1.0, 6))],
         latency in prop::collection::vec(0_u64..400, 1..6),
-        works in prop::collection::vec((0_u64..20_000, prop::collection::vec((0_u64..2_500, 0_u8..3), 1..60)), 1..5),
+        works in prop::collection::vec(
+            (0_u64..8_000, prop::collection::vec((0_u64..2_500, 0_u8..3, 1_usize..12, 0_u64..1_000), 1..40)),
+            1..5,
+        ),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let asked: usize = works.iter().map(|(_, requests)| requests.len()).sum();
         let sent = runtime.block_on(interleave(rate, burst, latency, works));
-        prop_assert_eq!(sent.len(), asked);
+        prop_assert!(sent.len() >= asked);
         check(sent, rate, burst);
     }
 }
