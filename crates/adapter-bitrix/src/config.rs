@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use b24sync_domain::error::BoxError;
+use b24sync_domain::pacing::RateLimits;
 
 use crate::access::Access;
 use crate::oauth::is_permitted;
@@ -57,6 +58,9 @@ pub struct BitrixConfig {
     pub rate_per_second: f64,
     /// Requests that the portal takes at once (`BITRIX_RATE_BURST`).
     pub rate_burst: u32,
+    /// Seconds of execution time that a method may use in the portal's window of ten minutes
+    /// (`BITRIX_OPERATING_LIMIT_SECONDS`).
+    pub operating_limit: f64,
     /// Time for a connection, name look-up and TLS included.
     pub connect_timeout: Duration,
     /// Longest silence of the portal; just above the 60 s after which the cloud cuts a request.
@@ -80,6 +84,7 @@ impl BitrixConfig {
             allow_loopback: false,
             rate_per_second: 2.0,
             rate_burst: 50,
+            operating_limit: 480.0,
             connect_timeout: Duration::from_secs(3),
             read_timeout: Duration::from_secs(65),
             request_timeout: Duration::from_secs(180),
@@ -87,6 +92,11 @@ impl BitrixConfig {
             max_depth: 64,
             retry: RetryPolicy::default(),
         }
+    }
+
+    /// The limits on the rate of requests.
+    pub fn rate_limits(&self) -> RateLimits {
+        RateLimits::new(self.rate_per_second, self.rate_burst)
     }
 
     /// Everything that is wrong with the settings, so that it can be reported at once.
@@ -100,6 +110,10 @@ impl BitrixConfig {
         }
         if self.rate_burst == 0 {
             problems.push(ConfigError::OutOfRange { variable: "BITRIX_RATE_BURST", expected: "at least 1, e.g. 50" });
+        }
+        if !(self.operating_limit.is_finite() && self.operating_limit > 0.0) {
+            let variable = "BITRIX_OPERATING_LIMIT_SECONDS";
+            problems.push(ConfigError::OutOfRange { variable, expected: "above 0, e.g. 480" });
         }
         problems
     }
@@ -190,11 +204,12 @@ mod tests {
         let mut config = config("http://p.bitrix24.com/rest/1/c/", false);
         config.rate_per_second = f64::NAN;
         config.rate_burst = 0;
+        config.operating_limit = 0.0;
         let problems: Vec<String> = config.problems().iter().map(ToString::to_string).collect();
-        assert_eq!(problems.len(), 3);
-        for (problem, name) in
-            problems.iter().zip(["BITRIX_ALLOW_LOOPBACK", "BITRIX_RATE_PER_SECOND", "BITRIX_RATE_BURST"])
-        {
+        assert_eq!(problems.len(), 4);
+        let names =
+            ["BITRIX_ALLOW_LOOPBACK", "BITRIX_RATE_PER_SECOND", "BITRIX_RATE_BURST", "BITRIX_OPERATING_LIMIT_SECONDS"];
+        for (problem, name) in problems.iter().zip(names) {
             assert!(problem.contains(name), "{problem}");
         }
     }

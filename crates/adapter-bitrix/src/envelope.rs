@@ -69,6 +69,8 @@ pub(crate) fn command_refusal(entry: &RawValue) -> Refusal {
 pub(crate) struct PortalTime {
     /// When the portal began to answer, with its offset.
     pub(crate) start: Option<DateTime<FixedOffset>>,
+    /// Epoch second at which it had the answer.
+    pub(crate) answered: Option<f64>,
     /// Seconds of execution time that the method has used.
     pub(crate) operating: Option<f64>,
     /// When part of it is given back.
@@ -82,6 +84,7 @@ impl PortalTime {
         let epoch = || members.get("start").and_then(lenient::epoch).map(|start| start.fixed_offset());
         PortalTime {
             start: start.or_else(epoch),
+            answered: members.get("finish").or_else(|| members.get("start")).and_then(lenient::float),
             operating: members.get("operating").and_then(lenient::float),
             resets_at: members.get("operating_reset_at").and_then(lenient::epoch),
         }

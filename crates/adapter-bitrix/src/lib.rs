@@ -1,14 +1,14 @@
 //! Reads a Bitrix24 portal over REST: the domain's [`CrmSource`](b24sync_domain::ports::CrmSource) as
-//! [`BitrixSource`], and a [`PortalPacer`](b24sync_domain::ports::PortalPacer) for one process as [`LocalPacer`].
+//! [`BitrixSource`], and its [`PortalPacer`](b24sync_domain::ports::PortalPacer) as [`BudgetPacer`].
 //!
 //! ```
 //! use std::sync::Arc;
 //!
-//! use b24sync_adapter_bitrix::{BitrixConfig, BitrixSource, LocalPacer, WebhookUrl};
+//! use b24sync_adapter_bitrix::{BitrixConfig, BitrixSource, BudgetPacer, WebhookUrl};
 //!
 //! let webhook = WebhookUrl::parse("https://portal.bitrix24.com/rest/1/abcdefgh12345678/")?;
 //! let config = BitrixConfig::new(webhook);
-//! let pacer = Arc::new(LocalPacer::new(config.rate_per_second, config.rate_burst));
+//! let pacer = Arc::new(BudgetPacer::alone(config.rate_limits(), config.operating_limit));
 //! let source = BitrixSource::new(&config, pacer)?; // `source.profile()` would check the connection
 //! # Ok::<(), b24sync_adapter_bitrix::ConfigError>(())
 //! ```
@@ -23,7 +23,7 @@
 //! - `envelope`, `lenient`, `error`: the frame of an answer, its scalars, its error codes.
 //! - `dialect`, `fields`: the two sets of CRM methods as data; descriptions of fields under classic names.
 //! - `command`, `decode`, `reader`: batches of list commands, records out of their answers, and which pages count.
-//! - `pacer`: the rate of this process.
+//! - `pacer`: who may send when, by the rate that all processes share and by the execution time of methods.
 //!
 //! # How to add
 //! - **an entity**: one line in the domain's catalogue. If its item names differ from the camel case of its classic
@@ -74,6 +74,6 @@ mod webhook;
 pub use access::Access;
 pub use config::{BitrixConfig, ConfigError, Dialect, RetryPolicy};
 pub use oauth::{ApplicationSettings, PortalUrl, TokenKeeper, TokenKey, TokenPorts};
-pub use pacer::LocalPacer;
+pub use pacer::{BudgetPacer, OwnBudget};
 pub use source::BitrixSource;
 pub use webhook::WebhookUrl;

@@ -7,9 +7,6 @@ use metrics::{counter, gauge, histogram};
 
 use crate::failure::Failure;
 
-/// Seconds of execution time that a method may use in the portal's window of ten minutes (Bitrix24 REST 4.2).
-const OPERATING_LIMIT_SECONDS: f64 = 480.0;
-
 /// An attempt of a call: `ok`, or the kind of its failure.
 pub(crate) fn request<T>(method: &str, result: &Result<T, Failure>) {
     let outcome = match result {
@@ -37,8 +34,15 @@ pub(crate) fn budget(report: &BudgetReport) {
     if report.method_refused {
         counter!("b24sync_portal_limit_answers_total", "limit" => "operating").increment(1);
     }
-    if let Some(seconds) = report.operating_seconds {
-        gauge!("b24sync_portal_operating_used_ratio", "method" => report.method.clone())
-            .set(seconds / OPERATING_LIMIT_SECONDS);
-    }
+}
+
+/// Part of its execution time that a method has used.
+pub(crate) fn operating(method: &str, ratio: f64) {
+    gauge!("b24sync_portal_operating_used_ratio", "method" => method.to_owned()).set(ratio);
+}
+
+/// Slots that the shared budget granted, and the rate that it has in force.
+pub(crate) fn slots(count: u32, per_second: f64) {
+    counter!("b24sync_pacer_slots_total").increment(u64::from(count));
+    gauge!("b24sync_pacer_rate").set(per_second);
 }

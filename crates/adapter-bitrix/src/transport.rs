@@ -1,12 +1,13 @@
 //! One call: ask the pacer, draw a read token, send, read, judge, repeat. The only place that sends a request.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use b24sync_domain::application::TokenError;
 use b24sync_domain::error::{Chain, SourceError};
-use b24sync_domain::ports::{Lane, PortalPacer, ReadOrder};
+use b24sync_domain::ports::{Lane, Permit, PortalPacer, PortalRequest, ReadOrder};
 use b24sync_domain::record::ReadToken;
 use b24sync_domain::secret::Secret;
 use chrono::{DateTime, FixedOffset};
@@ -41,6 +42,14 @@ pub(crate) trait Exchange: Sync {
 
     /// Methods whose execution time the request uses.
     fn charged(&self) -> Vec<String>;
+
+    /// How many commands the request may hold: as few as it can do with, and as many as it would like.
+    fn commands(&self) -> RangeInclusive<usize> {
+        1..=1
+    }
+
+    /// The next request holds so many commands.
+    fn admitted(&self, _commands: usize) {}
 
     /// The request's JSON; asked for before every attempt.
     fn request(&self) -> Vec<u8>;
@@ -197,20 +206,19 @@ impl Transport {
         order: Option<&dyn ReadOrder>,
     ) -> Result<E::Output, Failure> {
         let output = async {
-            let answer = loop {
+            let (answer, permit) = loop {
                 let base = self.base();
                 match self.ask(&base, token, exchange, order).await? {
-                    Answered::Completely(answer) => break answer,
+                    Answered::Completely(answer, permit) => break (answer, permit),
                     // A move is followed once in the life of the process, so this ends.
                     Answered::Redirected(location) => self.follow(&base, exchange.method(), &location)?,
                 }
             };
             let mut budget = Budget::new(&self.resets);
             let output = self.judge(exchange, answer, &mut budget);
-            for report in budget.into_reports() {
-                metering::budget(&report);
-                self.pacer.report(&report);
-            }
+            let reports = budget.into_reports(permit.commands());
+            reports.iter().for_each(metering::budget);
+            self.pacer.report(&reports).await;
             output
         };
         output.await.map_err(|failure| {
@@ -230,8 +238,11 @@ impl Transport {
     ) -> Result<Answered, Failure> {
         let method = exchange.method();
         let asked = Instant::now();
-        self.pacer.admit(exchange.lane(), &exchange.charged()).await;
-        metering::waited(exchange.lane(), asked.elapsed());
+        let (lane, methods, commands) = (exchange.lane(), exchange.charged(), exchange.commands());
+        let admitted = self.pacer.admit(&PortalRequest { lane, methods, commands }).await;
+        let permit = admitted.map_err(|error| Failure::last(SourceError::Budget(error)))?;
+        exchange.admitted(permit.commands());
+        metering::waited(lane, asked.elapsed());
         let read_token = match order {
             Some(order) => Some(order.next().await.map_err(|error| Failure::last(SourceError::ReadOrder(error)))?),
             None => None,
@@ -256,7 +267,7 @@ impl Transport {
         let elapsed = started.elapsed();
         tracing::Span::current().record("duration_ms", u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
         debug!(bytes = text.len(), "the portal answered");
-        Ok(Answered::Completely(Answer { status, text, token: read_token, sent_at }))
+        Ok(Answered::Completely(Answer { status, text, token: read_token, sent_at }, permit))
     }
 
     fn judge<E: Exchange>(&self, exchange: &E, answer: Answer, budget: &mut Budget<'_>) -> Result<E::Output, Failure> {
@@ -333,7 +344,7 @@ fn signed(request: Vec<u8>, token: Option<&Secret>) -> Vec<u8> {
 }
 
 enum Answered {
-    Completely(Answer),
+    Completely(Answer, Permit),
     Redirected(String),
 }
 

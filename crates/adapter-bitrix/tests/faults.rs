@@ -2,6 +2,7 @@
 
 use b24sync_adapter_bitrix::Dialect;
 use b24sync_domain::error::{Chain, Remedy, SourceError};
+use b24sync_domain::pacing::RateLimits;
 use b24sync_domain::ports::CrmSource;
 use b24sync_domain::progress::Window;
 use b24sync_portal_emulator::{Entity, Fault, FaultPlan, OperatingLimit, RateLimit, When};
@@ -111,16 +112,16 @@ async fn an_exhausted_method_is_reported_with_the_reset_that_was_heard_last() {
     assert!(
         reports
             .iter()
-            .any(|report| report.method == "crm.item.list" && report.method_refused && report.resets_at.is_some())
+            .any(|report| report.method == "crm.item.list" && report.method_refused && report.resets_in.is_some())
     );
     assert!(matches!(error.remedy(), Remedy::Retry { .. }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_local_pacer_keeps_inside_the_portals_rate() {
+async fn a_pacer_alone_keeps_inside_the_portals_rate() {
     let (portal, running) = deals(2_000);
     portal.set_rate(Some(RateLimit { per_second: 20.0, burst: 12.0 }));
-    let pacer = std::sync::Arc::new(b24sync_adapter_bitrix::LocalPacer::new(20.0, 12));
+    let pacer = std::sync::Arc::new(b24sync_adapter_bitrix::BudgetPacer::alone(RateLimits::new(20.0, 12), 480.0));
     let source =
         b24sync_adapter_bitrix::BitrixSource::new(&config(&running.webhook_url(), Dialect::Item), pacer).unwrap();
     for _ in 0..40 {

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod application;
 #[cfg(test)]
+mod budget;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod handlers;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use b24sync_adapter_bitrix::{BitrixSource, Dialect};
-use b24sync_domain::error::SourceError;
+use b24sync_domain::error::{SourceError, StoreError};
 use b24sync_domain::portal::{BoundStyle, EntityProbe, Probed};
-use b24sync_domain::ports::{BudgetReport, CrmSource, Lane, NewsQuery, PortalPacer};
+use b24sync_domain::ports::{BudgetReport, CrmSource, Lane, NewsQuery, Permit, PortalPacer, PortalRequest};
 use b24sync_domain::progress::{Cursor, TimeBound, Window};
 use b24sync_portal_emulator::{
     DateFilter, Entity, Fault, FaultPlan, Portal, RunningPortal, Times, UnreadableDate, When,
@@ -56,11 +56,12 @@ struct Meddler<F> {
 
 #[async_trait]
 impl<F: Fn(u32) + Send + Sync> PortalPacer for Meddler<F> {
-    async fn admit(&self, _lane: Lane, _methods: &[String]) {
+    async fn admit(&self, request: &PortalRequest) -> Result<Permit, StoreError> {
         (self.meddle)(self.requests.fetch_add(1, Ordering::Relaxed) + 1);
+        Ok(Permit::new(*request.commands.end(), ()))
     }
 
-    fn report(&self, _report: &BudgetReport) {}
+    async fn report(&self, _reports: &[BudgetReport]) {}
 }
 
 /// Probes while `meddle` is told the number of each request before it is sent; also returns how many there were.

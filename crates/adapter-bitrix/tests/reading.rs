@@ -309,6 +309,6 @@ async fn the_pacer_hears_of_the_execution_time() {
     rig.read_all(entity("deal")).await.unwrap();
     let reports = rig.pacer.reports.lock().unwrap();
     let list: Vec<_> = reports.iter().filter(|report| report.method == "crm.item.list").collect();
-    assert!(list.iter().any(|report| report.operating_seconds > Some(0.0) && report.resets_at.is_some()), "{list:?}");
+    assert!(list.iter().any(|report| report.operating_seconds > Some(0.0) && report.resets_in.is_some()), "{list:?}");
     assert!(rig.pacer.admitted.lock().unwrap().iter().all(|(_, methods)| methods[0] == "batch"));
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use b24sync_adapter_bitrix::{BitrixConfig, Dialect, LocalPacer, WebhookUrl};
+use b24sync_adapter_bitrix::{BitrixConfig, BudgetPacer, Dialect, WebhookUrl};
 use b24sync_domain::application::Installation;
 use b24sync_domain::error::Chain;
 use b24sync_domain::ports::{CrmSource, PortalGrant};
@@ -108,7 +108,7 @@ async fn the_code_is_in_no_error_no_debug_and_no_log() {
     let error = Rig::with(&config).source.profile().await.unwrap_err();
     said.push(format!("{error:?} {}", Chain(&error)));
     assert!(said.last().unwrap().contains("refused"), "{said:?}");
-    said.push(format!("{config:?} {:#?} {:?}", config.access, LocalPacer::new(2.0, 50)));
+    said.push(format!("{config:?} {:#?} {:?}", config.access, BudgetPacer::alone(config.rate_limits(), 480.0)));
     let text = log.text();
     assert!(text.contains("portal.call") && text.contains("TRACE"), "the log is not empty");
     assert_eq!(text.lines().find(|line| line.contains(CANARY)), None);

@@ -10,7 +10,7 @@ use b24sync_adapter_bitrix::{BitrixConfig, BitrixSource, Dialect, RetryPolicy, W
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::{SourceError, StoreError};
 use b24sync_domain::field::FieldDescription;
-use b24sync_domain::ports::{BudgetReport, CrmSource, Lane, ListQuery, PortalPacer, ReadOrder};
+use b24sync_domain::ports::{BudgetReport, CrmSource, Lane, ListQuery, Permit, PortalPacer, PortalRequest, ReadOrder};
 use b24sync_domain::progress::{Cursor, Window};
 use b24sync_domain::record::{Layout, ReadToken, RecordBatch};
 use b24sync_portal_emulator::{Counts, Portal, PortalConfig, RunningPortal};
@@ -35,12 +35,13 @@ pub(crate) struct Witness {
 
 #[async_trait]
 impl PortalPacer for Witness {
-    async fn admit(&self, lane: Lane, methods: &[String]) {
-        self.admitted.lock().unwrap().push((lane, methods.to_vec()));
+    async fn admit(&self, request: &PortalRequest) -> Result<Permit, StoreError> {
+        self.admitted.lock().unwrap().push((request.lane, request.methods.clone()));
+        Ok(Permit::new(*request.commands.end(), ()))
     }
 
-    fn report(&self, report: &BudgetReport) {
-        self.reports.lock().unwrap().push(report.clone());
+    async fn report(&self, reports: &[BudgetReport]) {
+        self.reports.lock().unwrap().extend_from_slice(reports);
     }
 }
 

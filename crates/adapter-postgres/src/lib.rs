@@ -3,7 +3,8 @@
 //! [`PgStore`] implements the storing ports of the domain: `RecordStore`, `DeletionStore`,
 //! `DriftStore`, `SchemaStore`, `ReadOrder`, `RunLog`, `RunBoard`,
 //! `SettingsStore`, `LeaseStore`, `PortalStore`, `StatusStore`,
-//! `TokenVault`, `RegistrationStore` and `ArrivalStore`. [`migrate()`] makes what it needs. Everything works behind a transaction pooler: no session state, no
+//! `TokenVault`, `RegistrationStore`, `ArrivalStore` and `BudgetStore`. [`migrate()`] makes what it needs. Everything works
+//! behind a transaction pooler: no session state, no
 //! temporary tables, every name qualified.
 //!
 //! [`PgExaminer`] is the domain's `DatabaseExaminer`: it looks at a database that may lack all of that.
@@ -19,6 +20,7 @@
 mod application;
 #[cfg(feature = "bench")]
 pub mod bench;
+mod budget;
 mod config;
 mod connection;
 mod error;

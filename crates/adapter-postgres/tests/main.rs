@@ -9,6 +9,8 @@ mod adoption;
 #[cfg(test)]
 mod basics;
 #[cfg(test)]
+mod budget;
+#[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod encoding;

@@ -154,6 +154,9 @@ pub struct PortalArgs {
     /// Requests at once that the portal's plan allows [default: 50].
     #[arg(long, env = "BITRIX_RATE_BURST", help_heading = "Portal")]
     pub bitrix_rate_burst: Option<String>,
+    /// Seconds of execution time that a method may use in ten minutes before the portal refuses it [default: 480].
+    #[arg(long, env = "BITRIX_OPERATING_LIMIT_SECONDS", help_heading = "Portal")]
+    pub bitrix_operating_limit_seconds: Option<String>,
     /// Development only: allow http and addresses of this machine [default: false].
     #[arg(long, env = "BITRIX_ALLOW_LOOPBACK", help_heading = "Portal", num_args = 0..=1, default_missing_value = "true")]
     pub bitrix_allow_loopback: Option<String>,

@@ -60,9 +60,15 @@ const FIGURES: &[(&str, Kind, &str)] = &[
     (
         "b24sync_portal_operating_used_ratio",
         Kind::Gauge,
-        "Part of a method's execution time that is used up, as last heard",
+        "Part of a method's execution time that is used up, as last heard; of a lower limit where a refusal has shown one",
     ),
     ("b24sync_pacer_wait_seconds", Kind::Seconds(WAIT_SECONDS), "How long requests waited for the portal's limits"),
+    (
+        "b24sync_pacer_rate",
+        Kind::Gauge,
+        "Requests a second that all processes together may send, after what was learned",
+    ),
+    ("b24sync_pacer_slots_total", Kind::Counter, "Requests that the shared budget granted to this process"),
     ("b24sync_scheduler_leader", Kind::Gauge, "1 where this process schedules"),
     ("b24sync_database_connections", Kind::Gauge, "Connections of this process: open, lent, waiting, most"),
     ("b24sync_database_up", Kind::Gauge, "1 when the database answered just now"),

@@ -362,6 +362,8 @@ pub struct PortalSettings {
     pub rate_per_second: f64,
     /// Requests at once.
     pub rate_burst: u32,
+    /// Seconds of execution time that a method may use in ten minutes.
+    pub operating_limit: f64,
     /// Whether http and addresses of this machine are allowed.
     pub allow_loopback: bool,
 }
@@ -428,6 +430,13 @@ impl PortalSettings {
                 50,
                 "a number from 1 to 100000; example: BITRIX_RATE_BURST=50",
                 |text| text.parse().ok().filter(|burst| (1..=100_000).contains(burst)),
+            ),
+            operating_limit: problems.parsed(
+                "BITRIX_OPERATING_LIMIT_SECONDS",
+                args.bitrix_operating_limit_seconds.as_deref(),
+                480.0,
+                "a number above 0 and up to 600; example: BITRIX_OPERATING_LIMIT_SECONDS=480",
+                |text| text.parse().ok().filter(|limit: &f64| *limit > 0.0 && *limit <= 600.0),
             ),
             allow_loopback: problems.parsed(
                 "BITRIX_ALLOW_LOOPBACK",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use b24sync_adapter_bitrix::{
-    Access, ApplicationSettings, BitrixConfig, BitrixSource, ConfigError, Dialect, LocalPacer, PortalUrl, RetryPolicy,
+    Access, ApplicationSettings, BitrixConfig, BitrixSource, BudgetPacer, ConfigError, Dialect, PortalUrl, RetryPolicy,
     TokenKeeper, TokenKey, TokenPorts, WebhookUrl,
 };
 use b24sync_adapter_http::ApiPorts;
@@ -29,8 +29,8 @@ use b24sync_domain::access::{Identity, Refusal};
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::{Chain, SourceError, StoreError, SyncError};
 use b24sync_domain::ports::{
-    ApplicationControl, Authenticator, Clock, CrmSource, EventInbox, EventIntake, Happenings, MappingCheck,
-    MappingQuery, MetricsQuery, PortalPacer, RunObserver, SchemaStore, StatusStore, WebhookRegistration,
+    ApplicationControl, Authenticator, BudgetStore, Clock, CrmSource, EventInbox, EventIntake, Happenings,
+    MappingCheck, MappingQuery, MetricsQuery, RunObserver, SchemaStore, StatusStore, WebhookRegistration,
 };
 use b24sync_embedded_postgres::{EmbeddedPostgres, Settings as EmbeddedSettings, Stop};
 use chrono::{DateTime, Utc};
@@ -50,6 +50,7 @@ pub struct Portal {
     allow_loopback: bool,
     rate_per_second: f64,
     rate_burst: u32,
+    operating_limit: f64,
 }
 
 enum PortalAccess {
@@ -81,6 +82,7 @@ pub fn source(settings: &PortalSettings, problems: &mut Problems) -> Option<Port
         allow_loopback: settings.allow_loopback,
         rate_per_second: settings.rate_per_second,
         rate_burst: settings.rate_burst,
+        operating_limit: settings.operating_limit,
     };
     let wrong = portal.problems();
     let is_right = wrong.is_empty();
@@ -126,10 +128,12 @@ impl Portal {
         config.allow_loopback = self.allow_loopback;
         config.rate_per_second = self.rate_per_second;
         config.rate_burst = self.rate_burst;
+        config.operating_limit = self.operating_limit;
         config
     }
 
-    /// The portal's client. An application's tokens are in the database.
+    /// The portal's client. An application's tokens are in the database, and so is what all processes together may ask of
+    /// the portal.
     ///
     /// # Errors
     /// When it cannot be set up.
@@ -150,13 +154,18 @@ impl Portal {
                 self.config(Arc::new(keeper))
             }
         };
-        client(config, retry)
+        client(config, retry, Arc::new(store.clone()))
     }
 }
 
-fn client(mut config: BitrixConfig, retry: RetryPolicy) -> Result<Arc<BitrixSource>, Failure> {
+/// A client whose requests come out of this budget.
+fn client(
+    mut config: BitrixConfig,
+    retry: RetryPolicy,
+    budget: Arc<dyn BudgetStore>,
+) -> Result<Arc<BitrixSource>, Failure> {
     config.retry = retry;
-    let pacer: Arc<dyn PortalPacer> = Arc::new(LocalPacer::new(config.rate_per_second, config.rate_burst));
+    let pacer = Arc::new(BudgetPacer::new(config.rate_limits(), config.operating_limit, budget));
     Ok(Arc::new(BitrixSource::new(&config, pacer).map_err(|error| client_failed(&error))?))
 }
 

@@ -141,6 +141,9 @@ pub enum SourceError {
     /// The number that orders reads could not be drawn, so the request was not sent.
     #[error("could not draw a read token")]
     ReadOrder(#[source] StoreError),
+    /// Nobody could say whether the portal bears another request, so it was not sent.
+    #[error("could not ask how many requests the portal bears")]
+    Budget(#[source] StoreError),
     /// The application has no token, so the request was not sent or not accepted.
     #[error("the application has no right to call the portal")]
     Token(#[source] TokenError),
@@ -165,7 +168,7 @@ impl SourceError {
             | SourceError::PortalBlocked { .. }
             | SourceError::Moved { .. } => Remedy::Operator,
             SourceError::Unsupported { .. } | SourceError::Rejected { .. } => Remedy::GiveUp,
-            SourceError::ReadOrder(error) => error.remedy(),
+            SourceError::ReadOrder(error) | SourceError::Budget(error) => error.remedy(),
             SourceError::Token(error) => error.remedy(),
         }
     }
@@ -199,7 +202,7 @@ impl SourceError {
                 "the portal, or something between it and this machine, answered wrongly again and again; nothing of such answers is used: run the sync again later, it goes on where it stopped"
             }
             SourceError::Rejected { .. } => "see the portal's own words above",
-            SourceError::ReadOrder(error) => error.advice(),
+            SourceError::ReadOrder(error) | SourceError::Budget(error) => error.advice(),
             SourceError::Token(error) => error.advice(),
         }
     }

@@ -6,6 +6,7 @@
 //! - [`progress`], [`run`], [`lease`], [`settings`]: where a sync stands and who may move it.
 //! - [`event`], [`inbox`]: what events mean, and what becomes of the hints that they leave.
 //! - [`application`], [`secret`]: the service as an application of the portal, with tokens of its own.
+//! - [`pacing`]: how many requests the portal bears.
 //! - [`portal`]: who the portal is and how it understands what it is asked.
 //! - [`schedule`]: when the next sync of each entity is due.
 //! - [`reconcile`]: what may be concluded from records that a listing did not show.
@@ -28,6 +29,7 @@ pub mod field;
 pub mod inbox;
 pub mod lease;
 pub mod mapping;
+pub mod pacing;
 pub mod portal;
 pub mod ports;
 pub mod progress;

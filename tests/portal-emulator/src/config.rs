@@ -60,6 +60,8 @@ pub struct OperatingLimit {
     pub cost_per_count: f64,
     /// Seconds charged for any other call.
     pub cost_per_call: f64,
+    /// Whether calls last as long as they cost; else their cost is only counted.
+    pub takes_time: bool,
     /// Which counter a batch command is charged to.
     pub accounting: Accounting,
 }
@@ -72,6 +74,7 @@ impl Default for OperatingLimit {
             cost_per_page: 0.1,
             cost_per_count: 0.3,
             cost_per_call: 0.02,
+            takes_time: false,
             accounting: Accounting::PerMethod,
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::net::TcpListener;
 
-use b24sync_portal_emulator::{Counts, OperatingLimit, Portal, PortalConfig, RateLimit};
+use b24sync_portal_emulator::{Accounting, Counts, OperatingLimit, Portal, PortalConfig, RateLimit};
 use clap::Parser;
 
 /// A Bitrix24 portal in memory: serves its REST API on 127.0.0.1 until it is told to stop.
@@ -43,9 +43,21 @@ struct Arguments {
     /// Requests that the bucket holds.
     #[arg(long, default_value_t = 50.0, requires = "rate")]
     burst: f64,
-    /// Seconds of operating time per method and ten minutes; without it there is no limit.
+    /// Seconds of operating time per method and window; without it there is no limit.
     #[arg(long)]
     operating: Option<f64>,
+    /// Seconds of that window.
+    #[arg(long, default_value_t = 600.0, requires = "operating")]
+    operating_window: f64,
+    /// Seconds of operating time that a page of a list costs.
+    #[arg(long, default_value_t = 0.1, requires = "operating")]
+    page_cost: f64,
+    /// Charge commands of batches to `batch` instead of to their methods.
+    #[arg(long, requires = "operating")]
+    charge_batch: bool,
+    /// Calls last as long as they cost.
+    #[arg(long, requires = "operating")]
+    real_cost: bool,
     /// Offset of the server from UTC in minutes.
     #[arg(long, default_value_t = 180, allow_negative_numbers = true)]
     offset: i32,
@@ -74,7 +86,14 @@ impl Arguments {
     fn config(&self) -> PortalConfig {
         let counts =
             Counts { deals: self.deals, leads: self.leads, contacts: self.contacts, companies: self.companies };
-        let operating = |limit_seconds| OperatingLimit { limit_seconds, ..OperatingLimit::default() };
+        let operating = |limit_seconds| OperatingLimit {
+            limit_seconds,
+            window_seconds: self.operating_window,
+            cost_per_page: self.page_cost,
+            takes_time: self.real_cost,
+            accounting: if self.charge_batch { Accounting::Batch } else { Accounting::PerMethod },
+            ..OperatingLimit::default()
+        };
         PortalConfig {
             seed: self.seed,
             counts,

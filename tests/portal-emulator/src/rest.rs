@@ -210,7 +210,7 @@ fn carry_out(
 fn refuse_blocked_batch(inner: &Inner, now: i64) -> Result<(), ApiError> {
     let mut operating = inner.operating();
     if operating.accounting() == Accounting::Batch && operating.is_blocked("batch", now) {
-        count(&inner.stats.operation_blocked, 1);
+        inner.stats.blocked("batch");
         return Err(ApiError::operation_time_limit());
     }
     Ok(())
@@ -238,7 +238,7 @@ impl<'a> Account<'a> {
     /// For a call on its own; fails if the method has spent its time.
     pub(crate) fn open(inner: &'a Inner, method: &str) -> Result<Self, ApiError> {
         if inner.operating().is_blocked(method, inner.clock.now_micros()) {
-            count(&inner.stats.operation_blocked, 1);
+            inner.stats.blocked(method);
             return Err(ApiError::operation_time_limit());
         }
         Ok(Self { inner, counter: method.to_owned(), reports: true })
@@ -255,9 +255,15 @@ impl<'a> Account<'a> {
 
     /// Charges the call and returns what its `time` reports.
     pub(crate) fn close(&self, list_counts: Option<bool>) -> Reading {
+        let (cost, takes_time) = {
+            let operating = self.inner.operating();
+            (operating.cost(list_counts), operating.takes_time())
+        };
+        if takes_time {
+            std::thread::sleep(std::time::Duration::from_secs_f64(cost.max(0.0)));
+        }
         let now = self.inner.clock.now_micros();
         let mut operating = self.inner.operating();
-        let cost = operating.cost(list_counts);
         operating.charge(&self.counter, cost, now);
         let reading = operating.read(&self.counter, now);
         if self.reports { reading } else { reading.zero() }

@@ -15,6 +15,8 @@ pub struct StatsSnapshot {
     pub throttled: u64,
     /// Calls refused for spent operating time, commands of batches included.
     pub operation_blocked: u64,
+    /// The same by what was out of time: a method, or `batch` where the portal charges that.
+    pub blocked_by_method: BTreeMap<String, u64>,
     /// Commands that came in batches.
     pub batch_commands: u64,
     /// Rows in answers of list methods.
@@ -38,6 +40,18 @@ pub(crate) struct Stats {
     in_flight: AtomicU64,
     peak_in_flight: AtomicU64,
     by_method: Mutex<BTreeMap<String, u64>>,
+    blocked_by_method: Mutex<BTreeMap<String, u64>>,
+}
+
+/// Counts one more call of a method.
+fn count_method(counters: &Mutex<BTreeMap<String, u64>>, method: &str) {
+    let mut counters = counters.lock().unwrap_or_else(PoisonError::into_inner);
+    match counters.get_mut(method) {
+        Some(calls) => *calls += 1,
+        None => {
+            counters.insert(method.to_owned(), 1);
+        }
+    }
 }
 
 /// Counts one more.
@@ -47,13 +61,13 @@ pub(crate) fn count(counter: &AtomicU64, by: u64) {
 
 impl Stats {
     pub(crate) fn called(&self, method: &str) {
-        let mut by_method = self.by_method.lock().unwrap_or_else(PoisonError::into_inner);
-        match by_method.get_mut(method) {
-            Some(calls) => *calls += 1,
-            None => {
-                by_method.insert(method.to_owned(), 1);
-            }
-        }
+        count_method(&self.by_method, method);
+    }
+
+    /// A call was refused because this was out of operating time.
+    pub(crate) fn blocked(&self, method: &str) {
+        count(&self.operation_blocked, 1);
+        count_method(&self.blocked_by_method, method);
     }
 
     pub(crate) fn entered(&self) {
@@ -71,6 +85,7 @@ impl Stats {
             http_requests: read(&self.http_requests),
             throttled: read(&self.throttled),
             operation_blocked: read(&self.operation_blocked),
+            blocked_by_method: self.blocked_by_method.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             batch_commands: read(&self.batch_commands),
             rows_served: read(&self.rows_served),
             faults: read(&self.faults),
@@ -91,6 +106,8 @@ impl Stats {
         ] {
             counter.store(0, Ordering::Relaxed);
         }
-        self.by_method.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        for counters in [&self.by_method, &self.blocked_by_method] {
+            counters.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 }

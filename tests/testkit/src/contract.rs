@@ -1,5 +1,6 @@
 //! What every implementation of the store ports must do. Each check takes an empty, migrated store.
 
+pub mod budget;
 mod inbox;
 mod takeover;
 

@@ -1,5 +1,6 @@
 //! Records by their ids: list commands with 50 ids each, independent of each other.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use b24sync_domain::entity::{EntityType, RecordId};
@@ -92,6 +93,11 @@ impl Exchange for ByIds<'_> {
         vec![BATCH.to_owned(), self.dialect.list_method.clone()]
     }
 
+    fn commands(&self) -> RangeInclusive<usize> {
+        let commands = self.ids.len().div_ceil(PAGE_SIZE);
+        commands..=commands
+    }
+
     fn request(&self) -> Vec<u8> {
         let commands: Vec<_> = self
             .ids
@@ -125,6 +131,7 @@ impl Exchange for ByIds<'_> {
         };
         Ok(records.into_batch(0..rows, false, head))
     }
+
     fn lighten(&self) {
         self.gauge.lighten();
     }

@@ -1,5 +1,7 @@
 //! Single records by their ids: the only answer that tells "deleted" from "not readable" (Bitrix24 REST 9.5).
 
+use std::ops::RangeInclusive;
+
 use b24sync_domain::entity::RecordId;
 use b24sync_domain::ports::{Evidence, Lane};
 use b24sync_domain::record::ReadToken;
@@ -7,7 +9,7 @@ use b24sync_domain::record::ReadToken;
 use super::BATCH;
 use crate::budget::Budget;
 use crate::command::{self, Command};
-use crate::envelope::{self, Envelope, Named};
+use crate::envelope::{self, Envelope, Named, PortalTime};
 use crate::error::{self, Refusal};
 use crate::failure::Failure;
 use crate::lenient;
@@ -81,6 +83,11 @@ impl Exchange for ReadEvidence<'_> {
         vec![BATCH.to_owned(), METHOD.to_owned()]
     }
 
+    fn commands(&self) -> RangeInclusive<usize> {
+        let commands = self.ids.len() + 1;
+        commands..=commands
+    }
+
     fn request(&self) -> Vec<u8> {
         let mut commands = vec![(CONTROL.to_owned(), self.command(self.control))];
         commands.extend(self.ids.iter().map(|id| (name_of(*id), self.command(*id))));
@@ -98,6 +105,10 @@ impl Exchange for ReadEvidence<'_> {
         let result = Named::of(result);
         let results = result.get("result").map(Named::of).unwrap_or_default();
         let errors = result.get("result_error").map(Named::of).unwrap_or_default();
+        let times = result.get("result_time").map(Named::of).unwrap_or_default();
+        for (_, time) in times.iter() {
+            budget.time(METHOD, &PortalTime::of(time));
+        }
         for (_, entry) in errors.iter() {
             budget.refusal(METHOD, None, &envelope::command_refusal(entry));
         }

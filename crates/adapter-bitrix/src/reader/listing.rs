@@ -1,6 +1,7 @@
 //! A listing by ascending id: list commands chained in one batch, each asking for what follows the last record of the
 //! one before (Bitrix24 REST 6.1).
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -58,9 +59,16 @@ impl Exchange for Listing<'_> {
         vec![BATCH.to_owned(), self.keyset.dialect.list_method.clone()]
     }
 
+    fn commands(&self) -> RangeInclusive<usize> {
+        1..=self.gauge.commands(self.query.window, self.query.cursor)
+    }
+
+    fn admitted(&self, commands: usize) {
+        self.asked.store(commands, Ordering::Relaxed);
+    }
+
     fn request(&self) -> Vec<u8> {
-        let asked = self.gauge.commands(self.query.window, self.query.cursor);
-        self.asked.store(asked, Ordering::Relaxed);
+        let asked = self.asked.load(Ordering::Relaxed);
         let commands: Vec<_> = (0..asked).map(|position| (page_name(position), self.command(position))).collect();
         command::batch(true, &commands)
     }

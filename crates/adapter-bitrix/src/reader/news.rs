@@ -1,6 +1,6 @@
 //! The first pages of an incremental pass's two listings, in one request.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use b24sync_domain::error::SourceError;
@@ -90,6 +90,10 @@ impl Exchange for ReadNews<'_> {
 
     fn charged(&self) -> Vec<String> {
         vec![BATCH.to_owned(), self.inner().to_owned()]
+    }
+
+    fn commands(&self) -> RangeInclusive<usize> {
+        2..=2
     }
 
     fn request(&self) -> Vec<u8> {

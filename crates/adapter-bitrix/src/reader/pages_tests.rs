@@ -20,7 +20,7 @@ fn used(text: String, asked: usize) -> (Result<Usable, Failure>, Vec<b24sync_dom
     let mut budget = Budget::new(&resets);
     let usable = open(&answer, LIST, &slots, &mut budget)
         .and_then(|opened| usable(&opened, LIST, asked, Cursor::START, &budget));
-    (usable, budget.into_reports())
+    (usable, budget.into_reports(asked))
 }
 
 /// An answer with these pages of ids, and these errors.
@@ -89,7 +89,7 @@ fn a_limit_inside_a_batch_is_reported_even_after_a_short_page() {
     let (usable, reports) = used(text, 2);
     assert_eq!(usable.unwrap().rows, 2);
     let report = reports.iter().find(|report| report.method == LIST).unwrap();
-    assert!(report.method_refused && report.resets_at.is_some());
+    assert!(report.method_refused && report.resets_in.is_some());
 }
 
 #[test]

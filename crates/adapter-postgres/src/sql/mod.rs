@@ -6,6 +6,7 @@
 
 pub(crate) mod access;
 pub(crate) mod arrays;
+pub(crate) mod budget;
 pub(crate) mod catalog;
 pub(crate) mod compare;
 pub(crate) mod copy;

@@ -77,6 +77,7 @@ fn portal_settings(portal: &RunningPortal) -> PortalSettings {
         api: CrmApi::Item,
         rate_per_second: 2.0,
         rate_burst: 50,
+        operating_limit: 480.0,
         allow_loopback: true,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use b24sync_adapter_bitrix::RetryPolicy;
+use b24sync_adapter_bitrix::{OwnBudget, RetryPolicy};
 use b24sync_adapter_postgres::{DatabaseUrl, PgExaminer, PgStore, PoolSettings, StoreOptions};
 use b24sync_adapter_supabase::{SupabaseAuthenticator, SupabaseSettings};
 use b24sync_application::doctor::{
@@ -99,7 +99,7 @@ fn portal_premises(settings: Option<&PortalSettings>, source: Option<Arc<dyn Crm
 /// The portal, where it can be called without the database.
 fn webhook_source(portal: &Portal, problems: &mut Problems) -> Option<Arc<dyn CrmSource>> {
     let PortalAccess::Webhook(webhook) = &portal.access else { return None };
-    match client(portal.config(webhook.clone()), RETRY) {
+    match client(portal.config(webhook.clone()), RETRY, Arc::new(OwnBudget::default())) {
         Ok(source) => Some(source),
         Err(failure) => {
             problems.add(failure.message());

@@ -7,6 +7,7 @@ mod doctor;
 mod inbound;
 mod inbox;
 mod outbound;
+mod pacing;
 
 pub use application::*;
 pub use control::*;
@@ -14,3 +15,4 @@ pub use doctor::*;
 pub use inbound::*;
 pub use inbox::*;
 pub use outbound::*;
+pub use pacing::*;

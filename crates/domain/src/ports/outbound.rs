@@ -575,43 +575,6 @@ pub trait StatusStore: Send + Sync {
     ) -> Result<Vec<Fingerprint>, StoreError>;
 }
 
-/// Importance of a request to the portal: the lower goes first when the budget is short.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Lane {
-    /// A record that an event named, or that an operator asked for.
-    Hint,
-    /// An incremental pass.
-    Incremental,
-    /// A full pass.
-    Full,
-}
-
-/// What an answer of the portal said about its budget.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BudgetReport {
-    /// REST method.
-    pub method: String,
-    /// Seconds of execution time that the method has used in the portal's window.
-    pub operating_seconds: Option<f64>,
-    /// When part of it is given back.
-    pub resets_at: Option<DateTime<Utc>>,
-    /// Whether the portal refused the request for its rate.
-    pub rate_refused: bool,
-    /// Whether the portal refused the method for its execution time.
-    pub method_refused: bool,
-}
-
-/// Keeps all requests to one portal inside its limits.
-#[cfg_attr(feature = "mock", mockall::automock)]
-#[async_trait]
-pub trait PortalPacer: Send + Sync {
-    /// Waits until a request for these methods may be sent. MUST be asked before every attempt.
-    async fn admit(&self, lane: Lane, methods: &[String]);
-
-    /// Learns from an answer.
-    fn report(&self, report: &BudgetReport);
-}
-
 /// Tells the time.
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait Clock: Send + Sync {

@@ -1,6 +1,8 @@
 //! What events cost: requests to the portal, and memory.
 
-use b24sync_portal_emulator::{Counts, DeliveryPlan, Entity, PortalConfig};
+use std::time::{Duration, Instant};
+
+use b24sync_portal_emulator::{Counts, DeliveryPlan, Entity, PortalConfig, RateLimit};
 
 use crate::listening::{TOKEN, deals_are_equal, settled, subscribe};
 use crate::running::{Service, figure, unscheduled_of};
@@ -11,10 +13,15 @@ const MOST_MEMORY: u64 = 100 * 1024;
 
 /// A portal whose deals are in the replica, and a service that does nothing but apply its events.
 async fn stage(deals: u64, user_fields: usize) -> (Stage, Service) {
+    stage_with(deals, user_fields, &[]).await
+}
+
+/// The same with further settings of the service.
+async fn stage_with(deals: u64, user_fields: usize, settings: &[(&str, &str)]) -> (Stage, Service) {
     let counts = Counts::deals(deals);
     let stage = unscheduled_of(PortalConfig { counts, user_fields, ..PortalConfig::default() }).await;
     stage.run(&["sync", "deal"]).await.expect_success();
-    let service = Service::start_with(&stage, &[("BITRIX_APPLICATION_TOKENS", TOKEN)]);
+    let service = Service::start_with(&stage, &[&[("BITRIX_APPLICATION_TOKENS", TOKEN)], settings].concat());
     subscribe(stage.portal(), &service.address);
     stage.portal().set_delivery_plan(DeliveryPlan { parallel: 16, ..DeliveryPlan::default() });
     stage.portal().reset_stats();
@@ -39,6 +46,25 @@ async fn ten_thousand_events_on_ten_thousand_deals_cost_at_most_ten_requests() {
     figure(&format!("{} requests, {} KiB at most, {:?}", stats.http_requests, service.peak_kib(), stats.by_method));
     assert!(stats.http_requests <= 10, "{stats:?}");
     assert!(service.peak_kib() < MOST_MEMORY, "{} KiB", service.peak_kib());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_events_are_fresh_within_seconds_at_a_rate_of_two_requests_a_second() {
+    let settings = [("BITRIX_RATE_PER_SECOND", "2"), ("BITRIX_RATE_BURST", "2")];
+    let (stage, _service) = stage_with(10_000, 3, &settings).await;
+    let (portal, client) = (stage.portal(), stage.client().await);
+    // Next to no burst, so that the bucket is at its steady rate from the first request on.
+    portal.set_rate(Some(RateLimit { per_second: 2.0, burst: 2.0 }));
+    portal.bulk_edit_in_one_second(Entity::Deal, &portal.ids(Entity::Deal));
+    assert!(portal.wait_for_deliveries(Duration::from_secs(120)), "{:?}", portal.deliveries());
+    let last_event = Instant::now();
+    settled(portal, &client).await;
+    let (fresh, stats) = (last_event.elapsed(), portal.stats());
+    all_accepted(&stage, 10_000);
+    deals_are_equal(portal, &client).await;
+    figure(&format!("fresh {fresh:?} after the last event, {} requests", stats.http_requests));
+    assert!(fresh <= Duration::from_secs(6), "{fresh:?}");
+    assert!(stats.http_requests <= 8 && stats.throttled == 0, "{stats:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

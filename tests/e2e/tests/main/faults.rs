@@ -47,7 +47,7 @@ async fn i1_short_pages_in_the_middle_lose_no_record() {
 async fn i12_a_portal_that_limits_us_slows_the_sync_and_does_not_fail_it() {
     let config = PortalConfig { counts: Counts::deals(1_500), user_fields: 3, ..PortalConfig::default() };
     let stage = Stage::new(config).await;
-    stage.portal().set_rate(Some(RateLimit { per_second: 2.0, burst: 3.0 }));
+    stage.portal().set_rate(Some(RateLimit { per_second: 1.0, burst: 2.0 }));
     stage.run(&["sync", "deal"]).await.expect_success();
     assert!(stage.portal().stats().throttled > 0, "the limit was never met");
     let found = differences_of_deals(&stage).await;

@@ -31,6 +31,7 @@ mod lost_answers;
 mod nemesis;
 mod overtaken;
 mod owners;
+mod pacing;
 mod pooler;
 mod readout;
 mod running;

@@ -9,7 +9,7 @@ use crate::config::{Accounting, OperatingLimit};
 pub(crate) struct Reading {
     /// Seconds spent inside the window.
     pub(crate) operating: f64,
-    /// Epoch second at which the oldest bucket drops out.
+    /// Epoch second by which the oldest bucket has dropped out.
     pub(crate) reset_at: i64,
 }
 
@@ -34,6 +34,11 @@ impl Operating {
 
     pub(crate) fn accounting(&self) -> Accounting {
         self.limit.accounting
+    }
+
+    /// Whether a call lasts as long as it costs.
+    pub(crate) fn takes_time(&self) -> bool {
+        self.limit.takes_time
     }
 
     /// What a call costs: a list by whether it counts, anything else the same.
@@ -62,7 +67,7 @@ impl Operating {
         buckets.retain(|bucket, _| *bucket >= oldest_kept);
         let oldest = buckets.keys().next().copied().unwrap_or(now_micros / length);
         let reset_micros = (oldest + BUCKETS) * length;
-        Reading { operating: buckets.values().sum(), reset_at: reset_micros.div_euclid(1_000_000) + 1 }
+        Reading { operating: buckets.values().sum(), reset_at: -(-reset_micros).div_euclid(1_000_000) }
     }
 
     fn bucket_micros(&self) -> i64 {
@@ -105,7 +110,20 @@ mod tests {
         assert!((operating.read("list", 9 * MINUTE).operating - 5.0).abs() < 1e-9);
         let later = operating.read("list", 10 * MINUTE);
         assert!((later.operating - 2.0).abs() < 1e-9);
-        assert_eq!(later.reset_at, 15 * 60 + 1);
+        assert_eq!(later.reset_at, 15 * 60);
         assert!(operating.read("list", 15 * MINUTE).operating.abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_shorter_window_has_shorter_buckets_and_says_when_the_oldest_is_out() {
+        let limit = OperatingLimit { limit_seconds: 10.0, window_seconds: 4.0, ..OperatingLimit::default() };
+        let mut operating = Operating::new(Some(limit));
+        operating.charge("list", 1.0, 100_300_000);
+        let reading = operating.read("list", 103_900_000);
+        // The bucket from 100.0 to 100.4 s is out at 104.0 s.
+        assert_eq!(reading, Reading { operating: 1.0, reset_at: 104 });
+        assert!(operating.read("list", 104_000_000).operating.abs() < 1e-9);
+        operating.charge("list", 1.0, 104_500_000);
+        assert_eq!(operating.read("list", 104_500_000).reset_at, 109, "108.4 s in whole seconds");
     }
 }

@@ -43,6 +43,7 @@ fn operating(accounting: Accounting) -> OperatingLimit {
         cost_per_page: 0.4,
         cost_per_count: 0.6,
         cost_per_call: 0.0,
+        takes_time: false,
         accounting,
     }
 }
@@ -61,14 +62,16 @@ fn a_method_out_of_operating_time_answers_429_and_others_go_on() {
     assert_eq!((refused.status, &refused.json()["error"]), (429, &json!("OPERATION_TIME_LIMIT")));
     let leads = bench.answer("crm.lead.list", &json!({"start": -1}));
     let reset_at = leads["time"]["operating_reset_at"].as_i64().unwrap();
-    assert!(reset_at > NOW + 540 && reset_at <= NOW + 601, "{reset_at}");
+    assert!(reset_at > NOW + 540 && reset_at <= NOW + 600, "{reset_at}");
     let cmd = json!({"c0": "crm.lead.list?start=-1", "c1": "crm.deal.list?start=-1"});
     let inside = bench.result("batch", &json!({ "cmd": cmd }));
     assert_eq!(inside["result"]["c0"], json!([]));
     assert_eq!(inside["result_error"]["c1"]["error"], "OPERATION_TIME_LIMIT");
     bench.portal().clock().advance(Duration::from_secs(601));
     assert_eq!(list(-1).status, 200);
-    assert_eq!(bench.portal().stats().operation_blocked, 2);
+    let stats = bench.portal().stats();
+    assert_eq!(stats.operation_blocked, 2);
+    assert_eq!(stats.blocked_by_method, [("crm.deal.list".to_owned(), 2)].into());
 }
 
 #[test]
@@ -91,6 +94,7 @@ fn batches_are_charged_in_either_of_the_two_ways() {
     close(read(&bench_measured.answer("batch", &cmd)), [0.4, 0.0, 0.0, 1.2]);
     assert_eq!(bench_measured.call("batch", &cmd).status, 429);
     assert_eq!(bench_measured.call("crm.deal.list", &json!({"start": -1})).status, 200);
+    assert_eq!(bench_measured.portal().stats().blocked_by_method, [("batch".to_owned(), 1)].into());
 }
 
 #[test]
