@@ -449,7 +449,7 @@ pub enum InboxCommand {
     #[command(after_help = "Examples:\n  b24sync inbox retry\n  b24sync inbox retry deal --id 7405")]
     Retry(ChosenEvents),
     /// Forgets dead letters; the next sync that lists their records sees them all the same.
-    #[command(after_help = "Example:\n  b24sync inbox discard deal --id 7405")]
+    #[command(after_help = "Examples:\n  b24sync inbox discard deal --id 7405\n  b24sync inbox discard --all")]
     Discard(ChosenEvents),
 }
 
@@ -464,6 +464,9 @@ pub struct ChosenEvents {
     /// Those that wait too, not only dead letters.
     #[arg(long)]
     pub pending: bool,
+    /// Those of all entities; discarding asks for it where no entity is named.
+    #[arg(long, conflicts_with = "entity")]
+    pub all: bool,
     /// Database.
     #[command(flatten)]
     pub database: Box<DatabaseArgs>,

@@ -739,8 +739,11 @@ pub async fn a_run_is_watched_and_asked_to_stop(stores: &Stores) {
     use b24sync_domain::ports::Cancelled;
     assert_eq!(stores.board.cancel(deal()).await.expect("an answer"), Cancelled::NothingRunning);
     let wished = stores.runs.request(deal(), RunKind::Full).await.expect("a wish");
-    assert_eq!(stores.board.waiting().await.expect("the queue"), [(deal(), RunKind::Full)]);
-    assert_eq!(stores.board.cancel(deal()).await.expect("an answer"), Cancelled::Dequeued(wished.run));
+    let also = stores.runs.request(deal(), RunKind::Sweep).await.expect("a wish");
+    let both = [(deal(), RunKind::Full), (deal(), RunKind::Sweep)];
+    assert_eq!(stores.board.waiting().await.expect("the queue"), both);
+    let cancelled = stores.board.cancel(deal()).await.expect("an answer");
+    assert_eq!(cancelled, Cancelled::Dequeued(vec![wished.run, also.run]));
     assert_eq!(stores.board.waiting().await.expect("the queue"), []);
     let scene = Scene::new(stores).await;
     stores.board.note(scene.run.id, "reading", Some(40)).await.expect("the note");

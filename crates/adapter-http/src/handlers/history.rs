@@ -29,11 +29,11 @@ const YEARS: RangeInclusive<i32> = 1..=9999;
 #[into_params(parameter_in = Query)]
 pub(crate) struct HistoryParams {
     /// From 1.
-    #[param(minimum = 1, default = 1)]
-    page: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 1, default = 1)]
+    page: Option<String>,
     /// Runs on a page.
-    #[param(minimum = 1, maximum = 100, default = 50)]
-    per_page: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 50)]
+    per_page: Option<String>,
     /// Only this entity.
     #[param(example = "deal")]
     entity_type: Option<String>,
@@ -144,8 +144,8 @@ pub(crate) async fn history(
     params: Query<HistoryParams>,
     log: web::Data<dyn HistoryQuery>,
 ) -> Result<web::Json<HistoryAnswer>, Problem> {
-    let page = within("page", params.0.page, 1, u32::MAX)?;
-    let per_page = within("per_page", params.0.per_page, PER_PAGE, PER_PAGE_MAX)?;
+    let page = within("page", params.0.page.as_deref(), 1, u32::MAX)?;
+    let per_page = within("per_page", params.0.per_page.as_deref(), PER_PAGE, PER_PAGE_MAX)?;
     let found = log.history(&params.0.filter(page, per_page)?).await?;
     let history = found.runs.into_iter().map(LoggedRunBody::from).collect();
     Ok(web::Json(HistoryAnswer { history, total: found.total, page, per_page }))

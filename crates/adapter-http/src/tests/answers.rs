@@ -80,19 +80,21 @@ async fn what_cannot_be_audited_is_not_done() {
 
 #[actix_web::test]
 async fn cancelling_tells_what_became_of_it() {
-    for (outcome, status, run) in [
-        (Cancelled::Asked(RunId(5)), "cancelling", Some(5)),
-        (Cancelled::Dequeued(RunId(6)), "dequeued", Some(6)),
-        (Cancelled::NothingRunning, "not_running", None),
+    for (outcome, status, runs) in [
+        (Cancelled::Asked(RunId(5)), "cancelling", serde_json::json!([5])),
+        (Cancelled::Dequeued(vec![RunId(6)]), "dequeued", serde_json::json!([6])),
+        (Cancelled::Dequeued(vec![RunId(6), RunId(8)]), "dequeued", serde_json::json!([6, 8])),
+        (Cancelled::NothingRunning, "not_running", serde_json::json!([])),
     ] {
         let mut syncs = MockSyncControl::new();
-        syncs.expect_cancel().returning(move |_| Ok(outcome));
+        syncs.expect_cancel().returning(move |_| Ok(outcome.clone()));
         let mut settings = MockSettingsControl::new();
         settings.expect_audit().times(1).withf(|action, _, _| action == "sync.cancel").returning(|_, _, _| Ok(()));
         let api = Mocks { syncs, settings, ..Mocks::default() }.api();
         let answer = answer(&api, request(Method::POST, "/api/v1/sync/cancel/company", "operator")).await;
         assert_eq!((answer.status, answer.json()["status"].as_str()), (200, Some(status)));
-        assert_eq!(answer.json()["run_id"].as_i64(), run);
+        assert_eq!(answer.json()["run_ids"], runs);
+        assert_eq!(answer.json()["run_id"], runs.as_array().unwrap().last().cloned().unwrap_or_default());
     }
 }
 

@@ -82,10 +82,11 @@ async fn cancel(connection: &mut Connection, tables: &SystemTables, entity: Enti
         .table(logs)
         .text(" as l set status = 'cancelled', completed_at = ")
         .text(tables.now(logs, "completed_at"))
-        .text(" from gone where l.id = gone.run_id) select max(run_id) from gone")
-        .rows::<(Nullable<BigInt>,)>();
-    let (gone,): (Option<i64>,) = connection.load_one(statement).await?;
-    Ok(gone.map_or(Cancelled::NothingRunning, |run| Cancelled::Dequeued(RunId(run))))
+        .text(" from gone where l.id = gone.run_id) select run_id from gone order by run_id")
+        .rows::<(BigInt,)>();
+    let gone: Vec<(i64,)> = connection.load_rows(statement).await?;
+    let gone: Vec<RunId> = gone.into_iter().map(|(run,)| RunId(run)).collect();
+    Ok(if gone.is_empty() { Cancelled::NothingRunning } else { Cancelled::Dequeued(gone) })
 }
 
 async fn last_runs(connection: &mut Connection) -> Result<(DateTime<Utc>, Vec<LastRun>), Trouble> {

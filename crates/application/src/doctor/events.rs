@@ -148,6 +148,6 @@ fn dead_letters(depth: &InboxDepth) -> Finding {
     if depth.dead == 0 {
         return Finding::ok(check, "none was given up");
     }
-    let cure = "`b24sync inbox list --dead` says why; then `b24sync inbox retry`, or `b24sync inbox discard`";
+    let cure = "`b24sync inbox list --dead` says why; then `b24sync inbox retry`, or `b24sync inbox discard --all`";
     Finding::warn(check, format!("{} events could not be applied", depth.dead), cure)
 }

@@ -151,7 +151,7 @@ async fn a_sync_stops_when_somebody_asks_it_to_and_the_next_one_goes_on() {
     assert_eq!(control.cancel(deal()).await.unwrap(), Cancelled::NothingRunning);
     let started = control.start(deal(), RunKind::Full).await.unwrap();
     assert!(control.start(deal(), RunKind::Full).await.unwrap().already_running);
-    assert_eq!(control.cancel(deal()).await.unwrap(), Cancelled::Dequeued(started.run));
+    assert_eq!(control.cancel(deal()).await.unwrap(), Cancelled::Dequeued(vec![started.run]));
     let started = control.start(deal(), RunKind::Full).await.unwrap();
     stage.portal.slow_down(Duration::from_secs(1));
     let stop = CancellationToken::new();

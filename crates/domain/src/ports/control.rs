@@ -53,12 +53,12 @@ pub struct RunningSync {
 }
 
 /// What became of the wish to stop a sync.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cancelled {
     /// It was asked to stop; it ends as `cancelled` within seconds.
     Asked(RunId),
-    /// It was queued, and is no more.
-    Dequeued(RunId),
+    /// These were queued, the oldest first, and are no more.
+    Dequeued(Vec<RunId>),
     /// There is none.
     NothingRunning,
 }

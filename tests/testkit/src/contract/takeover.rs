@@ -82,7 +82,7 @@ pub(super) async fn a_closed_run_that_was_overtaken_does_not_come_back(stores: &
 /// Somebody does not want it any more, and said so before or after it was closed.
 pub(super) async fn a_closed_run_that_was_cancelled_does_not_come_back(stores: &Stores) {
     let run = closed(stores).await;
-    assert_eq!(stores.board.cancel(deal()).await.expect("an answer"), Cancelled::Dequeued(run.id));
+    assert_eq!(stores.board.cancel(deal()).await.expect("an answer"), Cancelled::Dequeued(vec![run.id]));
     assert_eq!(waiting(stores).await, []);
     assert_eq!(status(stores, run.id).await, "cancelled");
     let lease = stores.lease("two").await;

@@ -28,7 +28,7 @@ impl RunBoard for FakeStore {
     async fn cancel(&self, entity: EntityType) -> Result<Cancelled, StoreError> {
         let mut state = self.state();
         let of = |status| {
-            move |row: &&mut RunRow| {
+            move |row: &&mut RunRow| -> bool {
                 let is = row.status == status || status == RunStatus::Queued && row.abandoned;
                 row.run.entity == entity && row.run.kind != RunKind::Webhook && is
             }
@@ -37,10 +37,13 @@ impl RunBoard for FakeStore {
             row.cancel_requested = true;
             return Ok(Cancelled::Asked(row.run.id));
         }
-        let Some(row) = state.runs.iter_mut().find(of(RunStatus::Queued)) else { return Ok(Cancelled::NothingRunning) };
-        row.status = RunStatus::Cancelled;
-        row.abandoned = false;
-        Ok(Cancelled::Dequeued(row.run.id))
+        let mut gone = Vec::new();
+        for row in state.runs.iter_mut().filter(of(RunStatus::Queued)) {
+            row.status = RunStatus::Cancelled;
+            row.abandoned = false;
+            gone.push(row.run.id);
+        }
+        Ok(if gone.is_empty() { Cancelled::NothingRunning } else { Cancelled::Dequeued(gone) })
     }
 
     async fn is_cancelled(&self, run: RunId) -> Result<bool, StoreError> {
