@@ -9,6 +9,7 @@ use clap::Parser;
 /// A Bitrix24 portal in memory: serves its REST API on 127.0.0.1 until it is told to stop.
 #[derive(Debug, Parser)]
 #[command(version)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of one command line")]
 struct Arguments {
     /// Port to listen on; 0 takes a free one.
     #[arg(long, default_value_t = 8899)]

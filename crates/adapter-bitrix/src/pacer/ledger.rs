@@ -201,9 +201,12 @@ impl Account {
         let before = self.heard.filter(|before| now < before.resets_at && used >= before.used);
         if let Some(before) = before {
             // Where batches are charged to `batch`, the account of a method shows what the first command found: the
-            // difference is then the cost of the request before.
-            let cost = (used - before.used) / number(report.commands.max(before.commands));
+            // difference is then the cost of the request before. Requests of about the same size tell the same either way.
+            let (this, last) = (report.commands.max(1), before.commands);
+            let is_alike = this <= 2 * last && last <= 2 * this;
+            let cost = (used - before.used) / number(this);
             self.cost = Some(match self.cost {
+                Some(known) if !is_alike => known,
                 Some(known) if known > cost => known * (1.0 - NEWEST) + cost * NEWEST,
                 _ => cost,
             });

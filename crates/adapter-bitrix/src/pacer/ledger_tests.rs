@@ -135,6 +135,14 @@ async fn what_the_batch_before_cost_is_not_the_cost_of_a_small_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_small_request_after_a_large_one_does_not_make_commands_look_cheap() {
+    let now = Instant::now();
+    let mut ledger = at(92.9, now);
+    ledger.hear(&BudgetReport { commands: 1, ..heard(LIST, 93.0, 60) }, now);
+    assert_eq!(go(&ledger, Lane::Full, now), Verdict::Go(30));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_pauses_the_method_and_shows_the_limit() {
     let now = Instant::now();
     let mut ledger = at(70.0, now);

@@ -309,14 +309,14 @@ async fn slots_that_nobody_waited_for_do_not_come_on_top_of_a_later_burst() {
         assert!(given_up.iter().all(Result::is_err));
         let sent = Mutex::new(vec![first, second]);
         tokio::time::sleep(Duration::from_millis(rest)).await;
-        let send = async |pacer: &BudgetPacer| {
+        let one = async |pacer: &BudgetPacer| {
             admit(pacer, Lane::Full).await;
             sent.lock().unwrap().push(begun.elapsed());
         };
-        let burst = futures_util::future::join_all((0..48).map(|_| send(&other)));
+        let burst = futures_util::future::join_all((0..48).map(|_| one(&other)));
         let held = async {
             tokio::time::sleep(Duration::from_millis(after)).await;
-            futures_util::future::join_all((0..12).map(|_| send(&holder))).await;
+            futures_util::future::join_all((0..12).map(|_| one(&holder))).await;
         };
         tokio::join!(burst, held);
         check(sent.into_inner().unwrap(), 2.0, 50);
@@ -341,13 +341,13 @@ async fn interleave(rate: f64, burst: u32, latency: Vec<u64>, works: Vec<Work>) 
             tokio::time::sleep(Duration::from_millis(start)).await;
             for (rest, lane, crowd, patience) in requests {
                 let lane = [Lane::Hint, Lane::Incremental, Lane::Full][usize::from(lane % 3)];
-                let send = async || {
+                let one = async || {
                     admit(&pacer, lane).await;
                     sent.lock().unwrap().push(begun.elapsed());
                 };
                 let patience = Duration::from_millis(patience);
-                let others = (1..crowd).map(|_| tokio::time::timeout(patience, send()));
-                tokio::join!(send(), futures_util::future::join_all(others));
+                let others = (1..crowd).map(|_| tokio::time::timeout(patience, one()));
+                tokio::join!(one(), futures_util::future::join_all(others));
                 tokio::time::sleep(Duration::from_millis(rest)).await;
             }
         });

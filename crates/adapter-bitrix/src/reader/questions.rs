@@ -1,6 +1,8 @@
 //! Questions about a known record, from whose answers follows how the portal understands listings (Bitrix24 REST 17,
 //! tests 3 and 5).
 
+use std::ops::RangeInclusive;
+
 use b24sync_domain::entity::RecordId;
 use b24sync_domain::error::SourceError;
 use b24sync_domain::portal::BoundStyle;
@@ -123,6 +125,11 @@ impl Exchange for Questions<'_> {
 
     fn charged(&self) -> Vec<String> {
         vec![BATCH.to_owned(), self.dialect.list_method.clone()]
+    }
+
+    fn commands(&self) -> RangeInclusive<usize> {
+        let about_times = if self.record.modified.is_some() { 2 * BoundStyle::ALL.len() } else { 0 };
+        2 + about_times..=2 + about_times
     }
 
     fn request(&self) -> Vec<u8> {
