@@ -122,7 +122,7 @@ mod tests {
         let gauge = Gauge::for_named();
         for _ in 0..4 {
             let asked = gauge.independent();
-            gauge.learn(asked, asked, asked * COMFORTABLE / 10, false, None);
+            gauge.learn(asked, asked, asked * COMFORTABLE_NAMED / 40, false, None);
         }
         assert_eq!(gauge.independent(), 40);
         gauge.lighten();
