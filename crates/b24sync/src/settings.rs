@@ -435,8 +435,8 @@ impl PortalSettings {
                 "BITRIX_OPERATING_LIMIT_SECONDS",
                 args.bitrix_operating_limit_seconds.as_deref(),
                 480.0,
-                "a number above 0 and up to 600; example: BITRIX_OPERATING_LIMIT_SECONDS=480",
-                |text| text.parse().ok().filter(|limit: &f64| *limit > 0.0 && *limit <= 600.0),
+                "a number above 0 and up to 1000000; example: BITRIX_OPERATING_LIMIT_SECONDS=480",
+                |text| text.parse().ok().filter(|limit: &f64| *limit > 0.0 && *limit <= 1_000_000.0),
             ),
             allow_loopback: problems.parsed(
                 "BITRIX_ALLOW_LOOPBACK",

@@ -55,7 +55,11 @@ impl Operating {
         self.enforced && self.read(method, now_micros).operating >= self.limit.limit_seconds
     }
 
+    /// Counts what a call costs, where it is counted at all.
     pub(crate) fn charge(&mut self, method: &str, cost: f64, now_micros: i64) {
+        if !self.enforced {
+            return;
+        }
         let bucket = now_micros / self.bucket_micros();
         *self.spent.entry(method.to_owned()).or_default().entry(bucket).or_default() += cost;
     }
@@ -112,6 +116,13 @@ mod tests {
         assert!((later.operating - 2.0).abs() < 1e-9);
         assert_eq!(later.reset_at, 15 * 60);
         assert!(operating.read("list", 15 * MINUTE).operating.abs() < 1e-9);
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_counted() {
+        let mut operating = Operating::new(None);
+        operating.charge("list", 1_000.0, 0);
+        assert!(!operating.is_blocked("list", 1) && operating.read("list", 1).operating.abs() < 1e-9);
     }
 
     #[test]
