@@ -38,6 +38,11 @@ async fn keys(project: &ProjectPremises) -> Finding {
             "let the project sign by asymmetric keys (Supabase: Project Settings, JWT Keys), or set SUPABASE_JWT_SECRET",
         ),
         Ok(keys) => Finding::ok(check, format!("keys: {keys}")),
+        Err(problem) if project.has_secret => Finding::warn(
+            check,
+            format!("the project's keys cannot be had: {}", problem.seen),
+            "check SUPABASE_URL and that this machine can reach it; until then only tokens signed with SUPABASE_JWT_SECRET are let in, others are answered with 503",
+        ),
         Err(problem) => Finding::fail(
             check,
             format!("the project's keys cannot be had: {}", problem.seen),

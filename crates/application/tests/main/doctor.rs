@@ -517,10 +517,11 @@ async fn silence_is_told_where_events_were_asked_for() {
     }
 }
 
-fn project(keys: usize, has_secret: bool, secret_weakness: Option<&'static str>) -> ProjectPremises {
+fn project(keys: impl Into<Option<usize>>, has_secret: bool, secret_weakness: Option<&'static str>) -> ProjectPremises {
     let mut examiner = MockKeySetExaminer::new();
     examiner.expect_issuer().returning(|| "https://xyz.supabase.co/auth/v1".to_owned());
-    examiner.expect_published_keys().returning(move || Ok(keys));
+    let keys = keys.into();
+    examiner.expect_published_keys().returning(move || keys.ok_or_else(|| "nobody answers".into()));
     let keys: Arc<dyn KeySetExaminer> = Arc::new(examiner);
     ProjectPremises { keys, has_secret, secret_weakness, default_role: None }
 }
@@ -531,6 +532,8 @@ async fn a_project_needs_keys_or_a_secret_that_nobody_knows() {
         (project(1, false, None), Verdict::Ok, Verdict::Ok),
         (project(0, true, None), Verdict::Ok, Verdict::Ok),
         (project(0, false, None), Verdict::Fail, Verdict::Ok),
+        (project(None, false, None), Verdict::Fail, Verdict::Ok),
+        (project(None, true, None), Verdict::Warn, Verdict::Ok),
         (project(1, true, Some("is that of an example")), Verdict::Ok, Verdict::Fail),
     ] {
         let mut premises = Clinic::new().premises();
