@@ -12,6 +12,9 @@ create table b24sync.portal_rate (
 
 insert into b24sync.portal_rate default values;
 
+-- Without this the planner takes them for thousands of rows, and compiles each question about them for 0.2 s (`jit`).
+analyze b24sync.portal_rate;
+
 -- Methods whose execution time the portal says is used up.
 create table b24sync.portal_methods (
   method text primary key,

@@ -16,7 +16,7 @@ use crate::budget::SliceRow;
 /// The row, the limits in force, and the bucket's level now; `$returned` slots of `$version` are taken out of it.
 fn bucket<'a>(limits: RateLimits, wish: Option<&Wish>) -> Sql<'a> {
     let returned = wish.and_then(|wish| wish.returned);
-    sql("with seen as materialized (select version, level, at, paused_until, refusals, refused_at, factor, clock_timestamp() as now from b24sync.portal_rate for update), remaining as (select *, least(1, factor + ")
+    sql("with seen as materialized (select version, level, at, paused_until, refusals, refused_at, factor, clock_timestamp() as now from b24sync.portal_rate where single limit 1 for update), remaining as (select *, least(1, factor + ")
         .bind::<Double, _>(RESTORED_PER_SECOND)
         .text(" * greatest(0, coalesce(extract(epoch from now - refused_at)::double precision, 0))) as part, greatest(0, coalesce(extract(epoch from paused_until - now)::double precision, 0)) as pause from seen), force as (select *, greatest(least(")
         .bind::<Double, _>(limits.per_second())
