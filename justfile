@@ -25,6 +25,11 @@ check: lint test
 demo:
     cargo run --release -- demo --once
 
+# The full sync beside COPY and, with PYTHON_STACK=FOLDER, beside the Python stack; SCALE=1 also reads a million deals.
+bench *arguments:
+    cargo build --release --locked -p b24sync -p b24sync-portal-emulator
+    cargo run --release --locked -p b24sync-bench -- {{arguments}}
+
 # Accept new snapshots of tests after reading them.
 snapshots:
     cargo insta review

@@ -44,6 +44,8 @@
 
 mod access;
 mod application;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod body;
 mod budget;
 mod client;

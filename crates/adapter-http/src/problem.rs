@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use actix_cors::CorsError;
 use actix_web::body::BoxBody;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
@@ -14,6 +15,7 @@ use b24sync_domain::error::{Chain, ErrorKind, Remedy, StoreError, SyncError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::headers;
 use crate::request_id::RequestId;
 
 /// Media type of every error.
@@ -40,8 +42,6 @@ pub(crate) enum Kind {
     UnknownEntity,
     /// The path does not have this method.
     MethodNotAllowed,
-    /// The answer cannot be sent in a form that the client accepts.
-    NotAcceptable,
     /// The body took too long to arrive.
     BodyTimeout,
     /// It contradicts how things stand.
@@ -70,7 +70,6 @@ impl Kind {
             Kind::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Kind::UnknownEntity => (StatusCode::NOT_FOUND, "unknown-entity", "Unknown entity"),
             Kind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
-            Kind::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "not-acceptable", "Not acceptable"),
             Kind::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body-timeout", "Request timeout"),
             Kind::Conflict => (StatusCode::CONFLICT, "conflict", "Conflict"),
             Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large"),
@@ -88,7 +87,6 @@ impl Kind {
     fn of_status(status: StatusCode) -> Kind {
         match status {
             StatusCode::NOT_FOUND => Kind::NotFound,
-            StatusCode::NOT_ACCEPTABLE => Kind::NotAcceptable,
             StatusCode::PAYLOAD_TOO_LARGE => Kind::TooLarge,
             status if status.is_client_error() => Kind::Invalid,
             _ => Kind::Internal,
@@ -315,9 +313,13 @@ pub(crate) fn translate(response: ServiceResponse) -> ServiceResponse {
     if !(status.is_client_error() || status.is_server_error()) || is_json(&response) {
         return response;
     }
-    let detail = status.canonical_reason().unwrap_or("the request was refused").to_lowercase();
-    let problem = Problem::new(Kind::of_status(status), detail);
     let request = response.request();
+    let error = response.response().error();
+    let detail = match error.and_then(|error| error.as_error::<CorsError>()) {
+        Some(error) => headers::refused(error, request),
+        None => status.canonical_reason().unwrap_or("the request was refused").to_lowercase(),
+    };
+    let problem = Problem::new(Kind::of_status(status), detail);
     let mut body = problem.body(Some(request.path().to_owned()), Some(RequestId::of(request).to_string()));
     body.status = status.as_u16();
     let text = json(&body);

@@ -140,6 +140,7 @@ pub(crate) fn app(
         .configure(|config| routes::configure(config, api))
         .default_service(web::to(routes::not_found))
         .wrap(Compress::default())
+        .wrap(from_fn(headers::plain_if_nothing_else))
         .wrap(headers::cors(&api.settings))
         .wrap(headers::security())
         .wrap(from_fn(move |request: ServiceRequest, next: Next<_>| observe(draining.clone(), request, next)))

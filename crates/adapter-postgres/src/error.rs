@@ -62,6 +62,20 @@ impl Failure {
         Failure { code: Some(RAISED.to_owned()), message: message.into(), lost: false }
     }
 
+    /// What a transaction goes by was changed by another one meanwhile.
+    pub(crate) fn overtaken() -> Failure {
+        Failure {
+            code: Some(SERIALIZATION_FAILURE.to_owned()),
+            message: "another transaction was quicker".to_owned(),
+            lost: false,
+        }
+    }
+
+    /// A value that has another way into its column, but not this one.
+    pub(crate) fn not_for_copy() -> Failure {
+        Failure { code: Some(RAISED.to_owned()), message: "a value cannot be copied".to_owned(), lost: false }
+    }
+
     /// No connection came about.
     pub(crate) fn unreachable(message: impl Into<String>) -> Failure {
         Failure { code: None, message: message.into(), lost: true }

@@ -3,8 +3,11 @@
 //! [`PgStore`] implements the storing ports of the domain: `RecordStore`, `DeletionStore`,
 //! `DriftStore`, `SchemaStore`, `ReadOrder`, `RunLog`, `RunBoard`,
 //! `SettingsStore`, `LeaseStore`, `PortalStore`, `StatusStore`,
-//! `TokenVault`, `RegistrationStore` and `BudgetStore`. [`migrate()`] makes what it needs. Everything works behind a transaction pooler: no session state, no
+//! `TokenVault`, `RegistrationStore`, `ArrivalStore` and `BudgetStore`. [`migrate()`] makes what it needs. Everything works
+//! behind a transaction pooler: no session state, no
 //! temporary tables, every name qualified.
+//!
+//! [`PgExaminer`] is the domain's `DatabaseExaminer`: it looks at a database that may lack all of that.
 //!
 //! - Control tables live in the schema `b24sync` and come from `/migrations`; simple questions to them are written in
 //!   diesel's language over `schema`. To add one, add a migration.
@@ -15,10 +18,13 @@
 //!   `error`.
 
 mod application;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod budget;
 mod config;
 mod connection;
 mod error;
+mod examine;
 mod inbox;
 mod leases;
 mod migrate;
@@ -38,6 +44,7 @@ mod tls;
 mod transaction;
 
 pub use config::{DatabaseUrl, DatabaseUrlError};
+pub use examine::PgExaminer;
 pub use migrate::{AdoptedTable, ExposedTable, MigrateOptions, MigrationReport, migrate, pending_migrations};
 pub use pool::{PoolSettings, PoolUse};
 pub use store::{PgStore, SchemaName, SchemaNameError, StoreOptions};

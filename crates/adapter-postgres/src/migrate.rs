@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use b24sync_domain::doctor::facts::MigrationFacts;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
 use diesel::migration::{Migration, MigrationSource};
@@ -119,6 +120,17 @@ pub async fn pending_migrations(url: &DatabaseUrl) -> Result<Vec<String>, StoreE
     let applied = applied.await.map_err(|trouble: Trouble| trouble.into_store(doing))?.unwrap_or_default();
     let known = known().map_err(|failure| failure.into_store(doing))?;
     Ok(known.into_iter().filter(|version| !applied.contains(version)).collect())
+}
+
+/// Which control tables the database has.
+pub(crate) async fn facts(connection: &mut Connection) -> Result<MigrationFacts, Trouble> {
+    let known = known()?;
+    let applied = applied(connection).await?;
+    let untouched = applied.is_none();
+    let applied = applied.unwrap_or_default();
+    let newer = applied.iter().filter(|version| !known.contains(version)).max().cloned();
+    let pending = known.into_iter().filter(|version| !applied.contains(version)).collect();
+    Ok(MigrationFacts { pending, untouched, newer })
 }
 
 /// Refuses a database that this version cannot work with.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
 use b24sync_domain::ports::{Actor, SettingsStore};
-use b24sync_domain::settings::{EntitySettings, SettingsChange};
+use b24sync_domain::settings::{Changed, EntitySettings, SettingsChange};
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
 
@@ -39,7 +39,32 @@ async fn change(
     store: &PgStore,
     change: &SettingsChange,
     actor: &Actor,
-) -> Result<EntitySettings, Trouble> {
+) -> Result<Changed, Trouble> {
+    let config = store.tables().config();
+    // Nobody else changes them while it is looked what is to be changed.
+    let lock = sql("select from ").table(config).text(" where entity_type = ").bind::<Text, _>(change.entity.key());
+    connection.perform(lock.text(" for update")).await?;
+    let before = one(connection, store, change.entity).await?;
+    let what = change.beyond(&before);
+    if what.is_empty() {
+        return Ok(Changed { settings: before, what });
+    }
+    write(connection, store, &what).await?;
+    let mut detail = serde_json::Map::new();
+    detail.extend(what.enabled.map(|on| ("enabled".to_owned(), on.into())));
+    detail.extend(what.sync_interval_minutes.map(|minutes| ("sync_interval_minutes".to_owned(), minutes.into())));
+    detail.extend(what.webhook_enabled.map(|on| ("webhook_enabled".to_owned(), on.into())));
+    remember(connection, "config.set", Some(change.entity), &detail.into(), actor).await?;
+    Ok(Changed { settings: one(connection, store, change.entity).await?, what })
+}
+
+async fn one(connection: &mut Connection, store: &PgStore, entity: EntityType) -> Result<EntitySettings, Trouble> {
+    let all = of_all(connection, store).await?;
+    let missing = || Failure::ours("an entity of the catalogue has no settings").into();
+    all.into_iter().find(|settings| settings.entity == entity).ok_or_else(missing)
+}
+
+async fn write(connection: &mut Connection, store: &PgStore, change: &SettingsChange) -> Result<(), Trouble> {
     let config = store.tables().config();
     let now = |column| store.tables().now(config, column);
     let statement = sql("insert into ")
@@ -64,15 +89,7 @@ async fn change(
         .bind::<Nullable<Bool>, _>(change.webhook_enabled)
         .text(", c.webhook_enabled), updated_at = excluded.updated_at");
     connection.perform(statement).await?;
-    let detail = serde_json::json!({
-        "enabled": change.enabled,
-        "sync_interval_minutes": change.sync_interval_minutes,
-        "webhook_enabled": change.webhook_enabled,
-    });
-    remember(connection, "config.set", Some(change.entity), &detail, actor).await?;
-    let all = of_all(connection, store).await?;
-    let missing = || Failure::ours("the settings that were changed are not there").into();
-    all.into_iter().find(|settings| settings.entity == change.entity).ok_or_else(missing)
+    Ok(())
 }
 
 pub(crate) async fn remember(
@@ -108,7 +125,7 @@ impl SettingsStore for PgStore {
         .await
     }
 
-    async fn change(&self, wanted: &SettingsChange, actor: &Actor) -> Result<EntitySettings, StoreError> {
+    async fn change(&self, wanted: &SettingsChange, actor: &Actor) -> Result<Changed, StoreError> {
         retrying("changing settings", || async {
             let mut transaction = self.begin().await?;
             let work = Box::pin(change(&mut transaction, self, wanted, actor)).await;

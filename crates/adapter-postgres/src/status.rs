@@ -214,17 +214,24 @@ async fn keep_drift(connection: &mut Connection, entity: EntityType, counts: [u6
     Ok(())
 }
 
-/// The newest run of each entity, by its key.
+/// The newest run of each entity, by its key, but the one that is on or to be gone on with before any later one.
 async fn last_runs(connection: &mut Connection, store: &PgStore) -> Result<HashMap<String, LoggedRun>, Trouble> {
+    let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
     let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
     let logs = store.tables().logs();
     let statement = sql("select ")
         .text(logged_columns())
         .text(" from unnest(")
+        .bind::<Array<SmallInt>, _>(entities)
+        .text("::smallint[], ")
         .bind::<Array<Text>, _>(keys)
-        .text("::text[]) as e(key) cross join lateral (select * from ")
+        .text("::text[]) as e(entity, key) join ")
         .table(logs)
-        .text(" as log where log.entity_type = e.key order by log.id desc limit 1) as l")
+        .text(" as l on l.id = coalesce((select r.run_id from b24sync.runs r where r.resumable and r.entity = e.entity and r.kind <> 'webhook' and (r.status = 'running' or r.abandoned or r.status = 'queued' and r.opened > 0) and exists (select from ")
+        .table(logs)
+        .text(" as known where known.id = r.run_id) order by r.status = 'running' desc, r.run_id limit 1), (select log.id from ")
+        .table(logs)
+        .text(" as log where log.entity_type = e.key order by log.id desc limit 1))")
         .rows::<LoggedColumns>();
     let rows: Vec<Logged> = connection.load_rows(statement).await?;
     Ok(rows.into_iter().map(logged_run).map(|run| (run.entity.clone(), run)).collect())

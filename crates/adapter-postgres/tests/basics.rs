@@ -1,6 +1,7 @@
-use b24sync_domain::ports::{ReadOrder, RunLog, StatusStore};
+use b24sync_domain::ports::{Actor, ReadOrder, RunLog, SettingsStore, StatusStore};
 use b24sync_domain::progress::Watermark;
 use b24sync_domain::run::RunStatus;
+use b24sync_domain::settings::SettingsChange;
 
 use crate::support::*;
 
@@ -41,4 +42,21 @@ async fn tokens_rise() {
     let world = World::new().await;
     let first = world.store.next().await.unwrap();
     assert!(world.store.next().await.unwrap() > first);
+}
+
+#[tokio::test]
+async fn the_audit_has_what_has_changed_and_nothing_of_what_was_so_already() {
+    let world = World::new().await;
+    let actor = Actor { subject: "somebody".to_owned(), request: None };
+    let wanted = SettingsChange {
+        entity: deal(),
+        enabled: Some(true),
+        sync_interval_minutes: Some(5),
+        webhook_enabled: Some(true),
+    };
+    world.store.change(&wanted, &actor).await.unwrap();
+    world.store.change(&wanted, &actor).await.unwrap();
+    let audited = world.rows("select subject, action, detail from b24sync.audit").await;
+    assert_eq!(audited, [r#"somebody|config.set|{"sync_interval_minutes": 5}"#]);
+    assert_eq!(world.rows("select sync_interval_minutes from sync_config where entity_type = 'deal'").await, ["5"]);
 }

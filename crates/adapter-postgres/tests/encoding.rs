@@ -1,4 +1,4 @@
-//! Array binds against PostgreSQL as oracle: what was sent is what PostgreSQL reads from text.
+//! Array binds and `COPY` against PostgreSQL as oracle: what was sent is what PostgreSQL reads from text.
 
 use b24sync_domain::mapping::cells::ColumnData;
 use b24sync_domain::mapping::rows::{Column, ContentHash, MappedBatch, RowBatch};
@@ -165,16 +165,46 @@ async fn running() -> Running {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_sent_is_what_postgresql_reads() {
+    as_sent(&running().await, 60, 1..12);
+}
+
+const TAKE_OVER: &str = "insert into b24sync.replicas (entity, table_schema, table_name, relation, ours)
+    values (2, 'public', 'crm_deals', 'crm_deals'::regclass::oid, true)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_copied_is_what_postgresql_reads() {
     let running = running().await;
-    let mut runner =
-        TestRunner::new(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() });
+    running.world.run_sql(TAKE_OVER).await;
+    // With a rule there is no upsert: whatever arrives was copied.
+    running.world.run_sql("create rule no_upsert as on insert to crm_deals do instead nothing").await;
+    as_sent(&running, 20, 50..60);
+}
+
+#[tokio::test]
+async fn a_row_of_somebody_elses_does_not_stop_a_copy() {
+    let running = running().await;
+    running.world.run_sql(TAKE_OVER).await;
+    running.world.run_sql("insert into crm_deals (bitrix_id, c_text) values ('7', 'old')").await;
+    let new = |(_, column_type): &(&str, ColumnType)| match column_type {
+        ColumnType::Text => (Cell::Text("new".into()), None),
+        _ => (Cell::Null, None),
+    };
+    let rows: Vec<Vec<Sample>> = (0..60).map(|_| COLUMNS.iter().map(new).collect()).collect();
+    let commit = send(&running, &rows, 1).await;
+    assert_eq!((commit.written, commit.refused.len()), (60, 0));
+    let sql = "select count(*), count(*) filter (where c_text = 'new'), count(updated_at) from crm_deals";
+    assert_eq!(running.world.rows(sql).await, ["60|60|60"]);
+}
+
+fn as_sent(running: &Running, cases: u32, rows: std::ops::Range<usize>) {
+    let mut runner = TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
     let next = std::sync::atomic::AtomicI64::new(1);
     let handle = tokio::runtime::Handle::current();
     let outcome = tokio::task::block_in_place(|| {
-        runner.run(&prop::collection::vec(row(), 1..12), |rows| {
+        runner.run(&prop::collection::vec(row(), rows), |rows| {
             let first = next.fetch_add(100, std::sync::atomic::Ordering::Relaxed);
             let (commit, differing) = handle
-                .block_on(async { (send(&running, &rows, first).await, differences(&running, &rows, first).await) });
+                .block_on(async { (send(running, &rows, first).await, differences(running, &rows, first).await) });
             prop_assert_eq!(commit.refused, []);
             prop_assert_eq!(differing, Vec::<String>::new());
             Ok(())

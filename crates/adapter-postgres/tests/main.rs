@@ -17,6 +17,8 @@ mod encoding;
 #[cfg(test)]
 mod encryption;
 #[cfg(test)]
+mod examine;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod guard;

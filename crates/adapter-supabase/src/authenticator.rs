@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use b24sync_domain::access::{Identity, Refusal};
-use b24sync_domain::ports::{Authenticator, Clock};
+use b24sync_domain::error::BoxError;
+use b24sync_domain::ports::{Authenticator, Clock, KeySetExaminer};
 use secrecy::ExposeSecret as _;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -104,6 +105,17 @@ impl Authenticator for SupabaseAuthenticator {
 
     fn forget_keys(&self) {
         self.keys.purge();
+    }
+}
+
+#[async_trait]
+impl KeySetExaminer for SupabaseAuthenticator {
+    fn issuer(&self) -> String {
+        self.issuer.clone()
+    }
+
+    async fn published_keys(&self) -> Result<usize, BoxError> {
+        Ok(self.keys.ask_now().await?.len())
     }
 }
 

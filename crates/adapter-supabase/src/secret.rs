@@ -1,5 +1,7 @@
 //! What may serve as the shared secret (CORRECTNESS S1).
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -17,6 +19,29 @@ pub(crate) fn check(secret: &SecretString) -> Result<(), SettingsError> {
         return Err(SettingsError::NotASecret(what));
     }
     if secret.len() < MIN_SECRET { Err(SettingsError::SecretTooShort) } else { Ok(()) }
+}
+
+/// Secrets of examples that many installations never changed: Supabase's own for self-hosting and for its command line.
+const EXAMPLES: [&str; 2] = [
+    "your-super-secret-jwt-token-with-at-least-32-characters-long",
+    "super-secret-jwt-token-with-at-least-32-characters-long",
+];
+
+/// Different characters that a secret drawn by chance has at least; one of 32 hexadecimal digits has 9 or more of the 16
+/// in all but one of a hundred thousand cases.
+const FEWEST_CHARACTERS: usize = 9;
+
+/// Why others may know a secret that [`check`] lets pass.
+pub(crate) fn weakness(secret: &SecretString) -> Option<&'static str> {
+    let secret = secret.expose_secret();
+    let characters: BTreeSet<char> = secret.chars().collect();
+    if EXAMPLES.contains(&secret) {
+        Some("is that of an example")
+    } else if characters.len() < FEWEST_CHARACTERS {
+        Some("repeats a few characters")
+    } else {
+        None
+    }
 }
 
 /// What else was put where the secret belongs. Public keys above all: whoever can read one could sign tokens with it.
@@ -46,6 +71,16 @@ fn is_public_key(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_of_an_example_or_of_few_characters_is_weak() {
+        let weakness = |text: &str| weakness(&text.to_owned().into());
+        for text in EXAMPLES {
+            assert_eq!(weakness(text), Some("is that of an example"));
+        }
+        assert_eq!(weakness(&"abcd".repeat(8)), Some("repeats a few characters"));
+        assert_eq!(weakness("0f8fad5bd9cb469fa16570867728950e"), None);
+    }
 
     #[test]
     fn a_secret_is_long_and_not_public() {

@@ -63,6 +63,12 @@ impl SupabaseSettings {
         problems
     }
 
+    /// Why others may know the shared secret although it has the right shape, to be read after its name; `None` when
+    /// nothing speaks for it, or there is none.
+    pub fn secret_weakness(&self) -> Option<&'static str> {
+        self.jwt_secret.as_ref().and_then(secret::weakness)
+    }
+
     /// The project's address, without anything behind the host.
     pub(crate) fn project(&self) -> Result<Url, SettingsError> {
         let text = self.url.as_deref().map(str::trim).filter(|text| !text.is_empty());

@@ -9,21 +9,15 @@ use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::mapping::schema::SchemaPlan;
 use b24sync_domain::ports::ListQuery;
 use b24sync_domain::progress::{Cursor, Window};
-use b24sync_domain::record::RecordBatch;
 use b24sync_domain::run::{RunId, RunKind, RunSummary};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::deletions::{self, Candidates};
 use crate::holding::under_lease;
 use crate::pass::{self, Frame, Pass, Reading};
+use crate::pipeline::{Pipeline, Ready};
 use crate::ports::Ports;
 use crate::{drift, portal, schema};
-
-/// Batches between reading and writing: the one that is being read or waits to be written. With the one that is being
-/// written, two are in memory.
-const BATCHES_AHEAD: usize = 1;
 
 /// Replicates every record of `entity`, and deletes rows whose records are proven to be gone. If these are more than
 /// [`unconfirmed_deletions`](b24sync_domain::reconcile::unconfirmed_deletions), an operator has to confirm the run by its
@@ -60,14 +54,15 @@ async fn read_everything(pass: &mut Pass<'_>, confirmed: Option<RunId>) -> Resul
         None
     });
     pass.announce(expected).await;
-    // Dropping the reader's set, for whatever reason, ends the reader.
-    let (mut batches, _reader) = start_reader(pass, &plan);
+    let mut pipeline = start_reading(pass, &plan);
     let mut complete = false;
-    while let Some(batch) = next(pass, &mut batches).await? {
-        complete = batch.exhausted;
-        let cursor = batch.ids().last().map(|id| Cursor::after(id.get()));
-        pass.store(&mut plan, batch, cursor).await?;
+    while let Some(ready) = next(pass, &mut pipeline).await? {
+        complete = ready.batch.exhausted;
+        let cursor = ready.batch.ids().last().map(|id| Cursor::after(id.get()));
+        pass.store_ready(&mut plan, ready, cursor).await?;
+        pipeline.map_by(&plan.mapping);
     }
+    drop(pipeline);
     if complete {
         let reading = deletions::reconcile(pass, &mut plan, Candidates::unseen(), confirmed).await?;
         portal::probe_if_stale(pass.ports, pass.entity).await;
@@ -96,51 +91,21 @@ async fn begin_with_these_fields(pass: &mut Pass<'_>, plan: &SchemaPlan) -> Resu
     Ok(())
 }
 
-type Batches = mpsc::Receiver<Result<RecordBatch, SourceError>>;
-
-fn start_reader(pass: &Pass<'_>, plan: &SchemaPlan) -> (Batches, JoinSet<()>) {
-    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+fn start_reading(pass: &Pass<'_>, plan: &SchemaPlan) -> Pipeline {
     let query = ListQuery {
         entity: pass.entity,
         layout: Arc::clone(&plan.mapping.layout),
         window: Window::Everything,
         cursor: pass.run.cursor,
     };
-    let mut tasks = JoinSet::new();
-    tasks.spawn(read_ahead(pass.ports.clone(), query, sender, pass.stop.clone()));
-    (receiver, tasks)
+    Pipeline::start(pass.ports.clone(), query, &plan.mapping, pass.stop.clone())
 }
 
 /// The next batch; `None` after the last one, or when the run is to stop.
-async fn next(pass: &Pass<'_>, batches: &mut Batches) -> Result<Option<RecordBatch>, SyncError> {
+async fn next(pass: &Pass<'_>, pipeline: &mut Pipeline) -> Result<Option<Ready>, SyncError> {
     tokio::select! {
         biased;
         () = pass.stop.cancelled() => Ok(None),
-        batch = batches.recv() => batch.transpose().map_err(|source| pass.source_failed(source)),
-    }
-}
-
-/// Reads ahead of the writer until the listing is exhausted, fails, or nobody wants more.
-async fn read_ahead(
-    ports: Ports,
-    mut query: ListQuery,
-    batches: mpsc::Sender<Result<RecordBatch, SourceError>>,
-    stop: CancellationToken,
-) {
-    loop {
-        // The place for a batch is taken before it is asked for.
-        let Ok(place) = batches.reserve().await else { return };
-        let answer = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            answer = ports.source.list(&query, &ports.order) => answer,
-        };
-        let last = match &answer {
-            Ok(batch) if !batch.exhausted => batch.ids().last().copied(),
-            _ => None,
-        };
-        place.send(answer);
-        let Some(last) = last else { return };
-        query.cursor = Cursor::after(last.get());
+        batch = pipeline.next() => batch.transpose().map_err(|source| pass.source_failed(source)),
     }
 }

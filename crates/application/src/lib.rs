@@ -6,6 +6,7 @@
 //! - [`schema`]: describe the fields, plan the table, bring it there.
 //! - [`backfill`]: read every record of an entity, resumable from its cursor.
 //! - [`by_id`]: read the records that somebody named.
+//! - [`doctor`]: the self-test.
 //! - [`hints`]: apply what events hinted at.
 //! - [`incremental`]: read what changed since the watermark, and what is new.
 //! - [`sweep`]: compare ids, to find what is gone and what nobody saw.
@@ -20,12 +21,14 @@
 pub mod backfill;
 pub mod by_id;
 mod deletions;
+pub mod doctor;
 mod drift;
 pub mod hints;
 pub mod holding;
 pub mod incremental;
 mod metering;
 mod pass;
+mod pipeline;
 pub mod portal;
 pub mod ports;
 pub mod schema;

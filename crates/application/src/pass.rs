@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deletions;
 use crate::metering;
+use crate::pipeline::Ready;
 use crate::portal;
 use crate::ports::Ports;
 use crate::schema;
@@ -163,8 +164,28 @@ impl Pass<'_> {
         batch: RecordBatch,
         cursor: Option<Cursor>,
     ) -> Result<(), SyncError> {
-        let source_start = *self.run.source_start.get_or_insert(batch.source_time.with_timezone(&Utc));
-        let processed = self.run.processed + u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        self.store_mapped(plan, (batch, None), cursor).await
+    }
+
+    /// The same for a batch that may be mapped already.
+    pub(crate) async fn store_ready(
+        &mut self,
+        plan: &mut SchemaPlan,
+        ready: Ready,
+        cursor: Option<Cursor>,
+    ) -> Result<(), SyncError> {
+        let batch = ready.for_table(&plan.mapping);
+        self.store_mapped(plan, batch, cursor).await
+    }
+
+    async fn store_mapped(
+        &mut self,
+        plan: &mut SchemaPlan,
+        batch: (RecordBatch, Option<MappedBatch>),
+        cursor: Option<Cursor>,
+    ) -> Result<(), SyncError> {
+        let source_start = *self.run.source_start.get_or_insert(batch.0.source_time.with_timezone(&Utc));
+        let processed = self.run.processed + u64::try_from(batch.0.len()).unwrap_or(u64::MAX);
         let step = Step { run: self.run.id, cursor, source_start, processed };
         let commit = self.commit(plan, batch, &step).await?;
         self.run.processed = processed;
@@ -175,8 +196,16 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn commit(&mut self, plan: &mut SchemaPlan, batch: RecordBatch, step: &Step) -> Result<Commit, SyncError> {
-        let mapped = schema::fit(self.ports, plan, &batch).await?;
+    async fn commit(
+        &mut self,
+        plan: &mut SchemaPlan,
+        (batch, mapped): (RecordBatch, Option<MappedBatch>),
+        step: &Step,
+    ) -> Result<Commit, SyncError> {
+        let mapped = match mapped {
+            Some(mapped) => mapped,
+            None => schema::fit(self.ports, plan, &batch).await?,
+        };
         // The answer's text is not needed any more, and it is the largest thing in memory.
         drop(batch);
         let commit = self.ports.records.commit(&mapped, step, self.lease).await;
@@ -273,7 +302,7 @@ impl Pass<'_> {
             let batch = self.ports.source.by_ids(self.entity, &layout, &contested, &self.ports.order).await;
             let batch = batch.map_err(|source| self.source_failed(source))?;
             let step = Step { run: self.run.id, cursor: None, source_start, processed: self.run.processed };
-            contested = self.commit(plan, batch, &step).await?.contested;
+            contested = self.commit(plan, (batch, None), &step).await?.contested;
         }
         if contested.is_empty() {
             return Ok(());

@@ -63,6 +63,9 @@ pub enum Command {
     /// Shows how each entity's table stands.
     #[command(after_help = "Example:\n  b24sync status")]
     Status(StatusArgs),
+    /// Looks whether everything that the service relies on is as it should be, and says what to do where it is not.
+    #[command(after_help = "Examples:\n  b24sync doctor\n  b24sync doctor --fix\n  b24sync doctor --output json")]
+    Doctor(Box<DoctorArgs>),
     /// Shows which column each field has, and what a sync would change about a table.
     #[command(after_help = "Examples:\n  b24sync schema show deal\n  b24sync schema plan deal")]
     Schema(SchemaArgs),
@@ -257,6 +260,27 @@ pub struct StatusArgs {
     pub database: DatabaseArgs,
 }
 
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Mend what can be mended without asking: migrate, take back rights on the service's own tables, switch row level
+    /// security on again, close runs whose process is gone.
+    #[arg(long)]
+    pub fix: bool,
+    /// Address that the service listens on.
+    #[arg(long, env = "HOST", default_value = "0.0.0.0")]
+    pub host: String,
+    /// Service.
+    #[command(flatten)]
+    pub service: ServiceConfigArgs,
+    /// Database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Portal.
+    #[command(flatten)]
+    pub portal: PortalArgs,
+}
+
 /// Arguments of `schema`.
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
@@ -425,7 +449,7 @@ pub enum InboxCommand {
     #[command(after_help = "Examples:\n  b24sync inbox retry\n  b24sync inbox retry deal --id 7405")]
     Retry(ChosenEvents),
     /// Forgets dead letters; the next sync that lists their records sees them all the same.
-    #[command(after_help = "Example:\n  b24sync inbox discard deal --id 7405")]
+    #[command(after_help = "Examples:\n  b24sync inbox discard deal --id 7405\n  b24sync inbox discard --all")]
     Discard(ChosenEvents),
 }
 
@@ -440,6 +464,9 @@ pub struct ChosenEvents {
     /// Those that wait too, not only dead letters.
     #[arg(long)]
     pub pending: bool,
+    /// Those of all entities; discarding asks for it where no entity is named.
+    #[arg(long, conflicts_with = "entity")]
+    pub all: bool,
     /// Database.
     #[command(flatten)]
     pub database: Box<DatabaseArgs>,

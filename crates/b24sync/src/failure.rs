@@ -61,6 +61,11 @@ impl Failure {
     pub fn message(&self) -> &str {
         &self.message
     }
+
+    /// What to do about it; may be empty.
+    pub fn advice(&self) -> &str {
+        &self.advice
+    }
 }
 
 impl From<SyncError> for Failure {

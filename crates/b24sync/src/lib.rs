@@ -60,6 +60,7 @@ async fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
         Command::Sync(args) => Box::pin(commands::sync::run(args, output)).await,
         Command::Verify(args) => Box::pin(commands::verify::run(args, output)).await,
         Command::Status(args) => commands::status::run(args, output).await,
+        Command::Doctor(args) => Box::pin(commands::doctor::run(*args, output)).await,
         Command::Schema(args) => Box::pin(commands::schema::run(args, output)).await,
         Command::Quarantine(args) => Box::pin(commands::quarantine::run(args, output)).await,
         Command::Webhooks(args) => Box::pin(commands::webhooks::run(args, output)).await,

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use b24sync_adapter_postgres::PgStore;
+use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::{Chain, StoreError};
 use b24sync_domain::ports::{EntityOverview, EventInbox, InboxDepth, MetricsQuery, StatusQuery};
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+use b24sync_domain::run::{RunKind, RunStatus};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +25,10 @@ const DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
 const RUN_SECONDS: &[f64] = &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0];
 const WAIT_SECONDS: &[f64] = &[0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0];
 const REQUEST_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+
+/// How runs end in the process that is at them.
+const ENDS: [RunStatus; 4] =
+    [RunStatus::Completed, RunStatus::CompletedWithQuarantine, RunStatus::Failed, RunStatus::Cancelled];
 
 /// What a figure is.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +108,26 @@ pub fn install() -> Result<PrometheusHandle, Failure> {
     }
     gauge!("b24sync_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     gauge!("b24sync_scheduler_leader").set(0.0);
+    begin_at_zero();
     Ok(handle)
+}
+
+/// Counters whose labels are known begin at 0: the first event is an increase then, and rates and alerts see it.
+fn begin_at_zero() {
+    for entity in EntityType::all().map(EntityType::key) {
+        for outcome in ["written", "unchanged", "deleted", "quarantined"] {
+            counter!("b24sync_records_total", "entity" => entity, "outcome" => outcome).increment(0);
+        }
+        for (kind, status) in RunKind::ALL.iter().flat_map(|kind| ENDS.map(|status| (kind.as_str(), status.as_str()))) {
+            counter!("b24sync_runs_total", "entity" => entity, "kind" => kind, "status" => status).increment(0);
+        }
+    }
+    for outcome in ["accepted", "ignored", "forbidden", "invalid-request", "unavailable"] {
+        counter!("b24sync_events_total", "outcome" => outcome).increment(0);
+    }
+    for limit in ["rate", "operating"] {
+        counter!("b24sync_portal_limit_answers_total", "limit" => limit).increment(0);
+    }
 }
 
 /// Puts gathered figures in order until the service stops.

@@ -58,6 +58,11 @@ impl Problems {
         ))
     }
 
+    /// Each problem by itself.
+    pub fn into_list(self) -> Vec<String> {
+        self.0
+    }
+
     fn parsed<T>(
         &mut self,
         name: &str,

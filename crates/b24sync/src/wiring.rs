@@ -1,12 +1,16 @@
 //! Settings → adapters → services. The only module that names adapter types.
+//!
+//! - [`doctor`]: the same for the self-test, which works with whatever can be used.
+
+pub mod doctor;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use b24sync_adapter_bitrix::{
-    Access, ApplicationSettings, BitrixConfig, BitrixSource, BudgetPacer, ConfigError, Dialect, PortalUrl, TokenKeeper,
-    TokenKey, TokenPorts, WebhookUrl,
+    Access, ApplicationSettings, BitrixConfig, BitrixSource, BudgetPacer, ConfigError, Dialect, PortalUrl, RetryPolicy,
+    TokenKeeper, TokenKey, TokenPorts, WebhookUrl,
 };
 use b24sync_adapter_http::ApiPorts;
 use b24sync_adapter_postgres::{
@@ -134,23 +138,39 @@ impl Portal {
     /// # Errors
     /// When it cannot be set up.
     pub fn connect(&self, database: &Database) -> Result<Arc<BitrixSource>, Failure> {
-        let failed = |error: ConfigError| Failure::of("the portal's client could not be set up", &error);
+        self.connect_with(&database.store, RetryPolicy::default())
+    }
+
+    fn connect_with(&self, store: &PgStore, retry: RetryPolicy) -> Result<Arc<BitrixSource>, Failure> {
         let config = match &self.access {
             PortalAccess::Webhook(webhook) => self.config(webhook.clone()),
             PortalAccess::Application(settings) => {
                 let ports = TokenPorts {
-                    vault: Arc::new(database.store.clone()),
-                    leases: Arc::new(database.store.clone()),
+                    vault: Arc::new(store.clone()),
+                    leases: Arc::new(store.clone()),
                     instances: Arc::new(ThisProcess::new()),
                 };
-                let keeper = TokenKeeper::new((**settings).clone(), ports).map_err(failed)?;
+                let keeper = TokenKeeper::new((**settings).clone(), ports).map_err(|error| client_failed(&error))?;
                 self.config(Arc::new(keeper))
             }
         };
-        let budget: Arc<dyn BudgetStore> = Arc::new(database.store.clone());
-        let pacer = Arc::new(BudgetPacer::new(config.rate_limits(), config.operating_limit, budget));
-        Ok(Arc::new(BitrixSource::new(&config, pacer).map_err(failed)?))
+        client(config, retry, Arc::new(store.clone()))
     }
+}
+
+/// A client whose requests come out of this budget.
+fn client(
+    mut config: BitrixConfig,
+    retry: RetryPolicy,
+    budget: Arc<dyn BudgetStore>,
+) -> Result<Arc<BitrixSource>, Failure> {
+    config.retry = retry;
+    let pacer = Arc::new(BudgetPacer::new(config.rate_limits(), config.operating_limit, budget));
+    Ok(Arc::new(BitrixSource::new(&config, pacer).map_err(|error| client_failed(&error))?))
+}
+
+fn client_failed(error: &ConfigError) -> Failure {
+    Failure::of("the portal's client could not be set up", error)
 }
 
 /// The portal that [`source`] checked, once its problems have been reported.
@@ -280,17 +300,7 @@ impl Database {
         options: ApplicationOptions,
         signals: Arc<Signals>,
     ) -> ApplicationService {
-        let ports = ApplicationPorts {
-            grant: Arc::<BitrixSource>::clone(source),
-            subscriptions: Arc::<BitrixSource>::clone(source),
-            queue: Arc::<BitrixSource>::clone(source),
-            registrations: Arc::new(self.store.clone()),
-            inbox: Arc::new(self.store.clone()),
-            runs: Arc::new(self.store.clone()),
-            leases: Arc::new(self.store.clone()),
-            instances: Arc::new(ThisProcess::new()),
-        };
-        ApplicationService::new(ports, options, signals)
+        application(&self.store, source, options, signals)
     }
 
     /// The inbox of events.
@@ -349,6 +359,25 @@ impl Database {
     }
 }
 
+fn application(
+    store: &PgStore,
+    source: &Arc<BitrixSource>,
+    options: ApplicationOptions,
+    signals: Arc<Signals>,
+) -> ApplicationService {
+    let ports = ApplicationPorts {
+        grant: Arc::<BitrixSource>::clone(source),
+        subscriptions: Arc::<BitrixSource>::clone(source),
+        queue: Arc::<BitrixSource>::clone(source),
+        registrations: Arc::new(store.clone()),
+        inbox: Arc::new(store.clone()),
+        runs: Arc::new(store.clone()),
+        leases: Arc::new(store.clone()),
+        instances: Arc::new(ThisProcess::new()),
+    };
+    ApplicationService::new(ports, options, signals)
+}
+
 async fn stop(private: Option<Private>, output: Output) {
     let Some(private) = private else { return };
     match private.server.stop().await {
@@ -403,16 +432,7 @@ async fn connect(
     migrate: bool,
     output: Output,
 ) -> Result<PgStore, Failure> {
-    let options = StoreOptions {
-        schema: schema(settings)?,
-        timestamps: settings.timestamps,
-        deletes: settings.deletes,
-        pool: PoolSettings {
-            size: settings.pool_size,
-            max_overflow: settings.max_overflow,
-            acquire_timeout: Duration::from_secs(30),
-        },
-    };
+    let options = store_options(settings)?;
     match PgStore::connect(url, options.clone()).await {
         Err(StoreError::NotMigrated) if migrate => {
             let report = apply(url, &migrate_options(settings)?).await?;
@@ -421,6 +441,19 @@ async fn connect(
         }
         result => Ok(result?),
     }
+}
+
+fn store_options(settings: &DatabaseSettings) -> Result<StoreOptions, Failure> {
+    Ok(StoreOptions {
+        schema: schema(settings)?,
+        timestamps: settings.timestamps,
+        deletes: settings.deletes,
+        pool: PoolSettings {
+            size: settings.pool_size,
+            max_overflow: settings.max_overflow,
+            acquire_timeout: Duration::from_secs(30),
+        },
+    })
 }
 
 fn parse(url: &str) -> Result<DatabaseUrl, Failure> {

@@ -11,6 +11,7 @@
 //! - [`schedule`]: when the next sync of each entity is due.
 //! - [`reconcile`]: what may be concluded from records that a listing did not show.
 //! - [`access`]: roles, identities, and why a token was refused.
+//! - [`doctor`]: what a self-test looks at, and what it finds.
 //! - [`ports`]: traits that adapters implement.
 //! - [`error`]: how ports fail, and what the caller should do about it.
 //!
@@ -20,6 +21,7 @@
 
 pub mod access;
 pub mod application;
+pub mod doctor;
 pub mod entity;
 pub mod error;
 pub mod event;

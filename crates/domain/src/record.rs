@@ -56,10 +56,11 @@ pub struct RecordBatch {
     pub source_time: DateTime<FixedOffset>,
     /// Whether the listing is known to be complete: a valid empty page came after these records.
     pub exhausted: bool,
-    text: String,
+    /// Shared by the parts of an answer.
+    text: Arc<String>,
     /// What was derived from the text; spans count on from the end of the text. Kept apart, because appending to a text
     /// of some megabytes would copy all of it.
-    derived: String,
+    derived: Arc<String>,
     ids: Vec<RecordId>,
     modified: Vec<Option<DateTime<Utc>>>,
     /// `ids.len() × layout.fields().len()`, record by record; `u32::MAX` as start means absent.
@@ -116,6 +117,34 @@ impl RecordBatch {
         self.strays.iter().filter_map(|stray| Some((stray, self.slice(stray.span.clone())?)))
     }
 
+    /// The batch in parts of at most so many records, in order, which share its text; only the last one can be
+    /// [`exhausted`](RecordBatch::exhausted).
+    pub fn into_parts(self, rows: usize) -> Vec<RecordBatch> {
+        let rows = rows.max(1);
+        if self.len() <= rows {
+            return vec![self];
+        }
+        let width = self.layout.fields.len();
+        let part = |first: usize| {
+            let end = (first + rows).min(self.len());
+            let strays = self.strays.iter().filter(|stray| (first..end).contains(&stray.row));
+            RecordBatch {
+                entity: self.entity,
+                layout: Arc::clone(&self.layout),
+                read: self.read,
+                source_time: self.source_time,
+                exhausted: self.exhausted && end == self.len(),
+                text: Arc::clone(&self.text),
+                derived: Arc::clone(&self.derived),
+                ids: self.ids.get(first..end).unwrap_or_default().to_vec(),
+                modified: self.modified.get(first..end).unwrap_or_default().to_vec(),
+                spans: self.spans.get(first * width..end * width).unwrap_or_default().to_vec(),
+                strays: strays.map(|stray| StrayValue { row: stray.row - first, ..stray.clone() }).collect(),
+            }
+        };
+        (0..self.len()).step_by(rows).map(part).collect()
+    }
+
     /// Bytes held, for choosing how much to ask for next.
     pub fn bytes(&self) -> usize {
         self.text.len() + self.derived.len() + self.spans.len() * size_of::<Span>()
@@ -126,6 +155,7 @@ impl RecordBatch {
 #[derive(Debug)]
 pub struct RecordBatchBuilder {
     batch: RecordBatch,
+    derived: String,
 }
 
 impl RecordBatchBuilder {
@@ -144,13 +174,14 @@ impl RecordBatchBuilder {
                 read,
                 source_time,
                 exhausted: false,
-                text,
-                derived: String::new(),
+                text: Arc::new(text),
+                derived: Arc::default(),
                 ids: Vec::new(),
                 modified: Vec::new(),
                 spans: Vec::new(),
                 strays: Vec::new(),
             },
+            derived: String::new(),
         }
     }
 
@@ -176,8 +207,8 @@ impl RecordBatchBuilder {
 
     /// Sets a value that is not part of the answer's text but was derived from it.
     pub fn set_derived(&mut self, field: usize, json: &str) {
-        let start = self.batch.text.len() + self.batch.derived.len();
-        self.batch.derived.push_str(json);
+        let start = self.end();
+        self.derived.push_str(json);
         self.set(field, start..start + json.len());
     }
 
@@ -190,12 +221,13 @@ impl RecordBatchBuilder {
 
     /// Where the next derived value will begin.
     pub fn end(&self) -> usize {
-        self.batch.text.len() + self.batch.derived.len()
+        self.batch.text.len() + self.derived.len()
     }
 
     /// Finishes; `exhausted` says that a valid empty page came last.
     pub fn finish(mut self, exhausted: bool) -> RecordBatch {
         self.batch.exhausted = exhausted;
+        self.batch.derived = Arc::new(self.derived);
         self.batch
     }
 }
@@ -219,6 +251,38 @@ mod tests {
         assert_eq!(batch.value(0, 0), Some("\"a\""));
         assert_eq!(batch.value(0, 1), None);
         assert_eq!(batch.value(1, 0), None);
+    }
+
+    #[test]
+    fn parts_are_the_batch_in_pieces() {
+        let mut builder = builder("0123456789");
+        for row in 0..5 {
+            builder.begin(RecordId::new(i64::try_from(row).unwrap() + 1).unwrap(), None);
+            builder.set(0, row..row + 1);
+            builder.set_derived(1, &format!("[{row}]"));
+            if row % 2 == 1 {
+                builder.stray("NEW", row..row + 2);
+            }
+        }
+        let parts = builder.finish(true).into_parts(2);
+        let shown: Vec<_> = parts
+            .iter()
+            .map(|part| {
+                let values: Vec<_> = (0..part.len()).map(|row| (part.value(row, 0), part.value(row, 1))).collect();
+                let strays: Vec<_> = part.strays().map(|(stray, value)| (stray.row, value)).collect();
+                (part.ids().len(), values, strays, part.exhausted)
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                (2, vec![(Some("0"), Some("[0]")), (Some("1"), Some("[1]"))], vec![(1, "12")], false),
+                (2, vec![(Some("2"), Some("[2]")), (Some("3"), Some("[3]"))], vec![(1, "34")], false),
+                (1, vec![(Some("4"), Some("[4]"))], vec![], true),
+            ]
+        );
+        let empty = self::builder("").finish(true).into_parts(2);
+        assert!(matches!(empty.as_slice(), [part] if part.exhausted && part.is_empty()));
     }
 
     #[test]

@@ -45,10 +45,32 @@ pub struct SettingsChange {
     pub webhook_enabled: Option<bool>,
 }
 
+/// What came of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The settings as they are now.
+    pub settings: EntitySettings,
+    /// What has changed; nothing, where all was so already.
+    pub what: SettingsChange,
+}
+
 impl SettingsChange {
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.enabled.is_none() && self.sync_interval_minutes.is_none() && self.webhook_enabled.is_none()
+    }
+
+    /// What of it is not so already.
+    #[must_use]
+    pub fn beyond(&self, settings: &EntitySettings) -> SettingsChange {
+        SettingsChange {
+            entity: self.entity,
+            enabled: self.enabled.filter(|wanted| *wanted != settings.enabled),
+            sync_interval_minutes: self
+                .sync_interval_minutes
+                .filter(|wanted| *wanted != settings.sync_interval_minutes),
+            webhook_enabled: self.webhook_enabled.filter(|wanted| *wanted != settings.webhook_enabled),
+        }
     }
 
     /// What is wrong with it, in words for whoever asked for it.
@@ -65,5 +87,30 @@ impl SettingsChange {
             }
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_so_already_is_no_change() {
+        let entity: EntityType = "deal".parse().unwrap();
+        let settings = EntitySettings {
+            entity,
+            enabled: true,
+            sync_interval_minutes: 30,
+            webhook_enabled: false,
+            last_sync_at: None,
+        };
+        let wanted = |enabled, sync_interval_minutes, webhook_enabled| SettingsChange {
+            entity,
+            enabled,
+            sync_interval_minutes,
+            webhook_enabled,
+        };
+        assert!(wanted(Some(true), Some(30), Some(false)).beyond(&settings).is_empty());
+        assert_eq!(wanted(Some(true), Some(15), Some(true)).beyond(&settings), wanted(None, Some(15), Some(true)));
     }
 }

@@ -47,7 +47,7 @@ pub fn run(seed: u64, traced: bool) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime without I/O").block_on(async {
         let world = Arc::new(World::new(seed, traced));
-        if timeout(LONGEST, live(&world)).await.is_err() {
+        if timeout(LONGEST, Box::pin(live(&world))).await.is_err() {
             world.audit(|audit| audit.violated("I1: the history does not come to an end".to_owned()));
         }
         world.audit(|audit| Outcome {

@@ -1,8 +1,8 @@
 //! A server of one test.
 
 use std::{
-    fs,
-    path::PathBuf,
+    env, fs,
+    path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU32, Ordering},
     time::{SystemTime, UNIX_EPOCH},
@@ -38,10 +38,19 @@ impl PgServer {
 
     /// Starts a server with the given options, such as `("max_connections", "20")`.
     pub async fn private_with(options: &[(&str, &str)]) -> Self {
+        Self::below(&temporary(), options).await
+    }
+
+    /// The same in the folder for temporary files, wherever memory would be: what it writes is written.
+    pub async fn on_disk_with(options: &[(&str, &str)]) -> Self {
+        Self::below(&env::temp_dir(), options).await
+    }
+
+    async fn below(folder: &Path, options: &[(&str, &str)]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let base = temporary().join(format!("b24sync-pg-private-{}-{now:x}-{number}", process::id()));
+        let base = folder.join(format!("b24sync-pg-private-{}-{now:x}-{number}", process::id()));
         let using = Use::of(&base);
         using.supervise(0);
         let mut settings = Settings {
@@ -68,6 +77,12 @@ impl PgServer {
     /// Whether the server runs, as far as this test stopped and started it.
     pub fn is_running(&self) -> bool {
         self.running.is_some()
+    }
+
+    /// The process id of the server.
+    pub fn pid(&self) -> Option<u32> {
+        let file = fs::read_to_string(self.base.join("server/cluster/postmaster.pid")).ok()?;
+        file.lines().next()?.trim().parse().ok()
     }
 
     /// A connection to `database` as the superuser.

@@ -13,6 +13,7 @@ use crate::entity::Entity;
 use crate::events::{Event, Hub, Occasion};
 use crate::faults::FaultEngine;
 use crate::limits::{Bucket, Operating};
+use crate::render::kept::Kept;
 use crate::stats::Stats;
 use crate::store::Store;
 use crate::times::Times;
@@ -27,6 +28,7 @@ pub(crate) struct Inner {
     pub(crate) stats: Stats,
     pub(crate) tokens: AtomicU64,
     pub(crate) hub: Hub,
+    pub(crate) kept: Kept,
     address: RwLock<Address>,
     stores: RwLock<Stores>,
     access: RwLock<Access>,
@@ -88,6 +90,7 @@ impl Inner {
             stats: Stats::default(),
             tokens: AtomicU64::new(1),
             hub: Hub::default(),
+            kept: Kept::default(),
             address: RwLock::new(Address::new(config.public_url.as_deref().unwrap_or("http://127.0.0.1"))),
             stores: RwLock::new(stores),
             access: RwLock::new(Access::new(&config)),

@@ -26,7 +26,8 @@
 //! - `data`: every value follows from (seed, entity, id); a record that nobody reads costs eight bytes.
 //! - `store`: the ids in order and what was edited.
 //! - `schema`: fields of both dialects; one more standard field is one more line in a table there.
-//! - `filter`, `list`, `render`: which rows, in which order, as which JSON text. No DOM is built.
+//! - `filter`, `list`, `render`: which rows, in which order, as which JSON text. No DOM is built. With
+//!   [`PortalConfig::keep_rows`] the text of generated records is kept, so that a portal is no bound for who is measured.
 //! - `methods`, `batch`, `rest`: the API without HTTP; one more method is one more branch in `methods`.
 //! - `changes`: the one way to change records and user fields, so that no listener misses one.
 //! - `events`, `delivery`: who is told what, and how late, how often and in which order; one more event is one more

@@ -54,6 +54,11 @@ impl<'v> View<'v> {
 }
 
 impl Row<'_> {
+    /// Whether anything of it is not as it was generated.
+    pub(crate) fn is_edited(&self) -> bool {
+        self.over.is_some()
+    }
+
     pub(crate) fn value(&self, field: &Field) -> Truth {
         store::value(&self.subject, field, self.over)
     }

@@ -2,6 +2,7 @@
 
 pub mod budget;
 mod inbox;
+mod takeover;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,13 @@ use self::inbox::{
     hints_of_one_record_coalesce_and_rest_before_they_are_due, instances_see_when_they_and_others_took_events_in_last,
     people_retry_and_discard_what_they_name,
     the_last_event_tells_whether_a_record_is_gone_and_the_latest_when_it_was_sent,
+};
+use self::takeover::{
+    a_closed_run_over_named_records_does_not_come_back, a_closed_run_that_is_wished_for_waits_once,
+    a_closed_run_that_was_cancelled_does_not_come_back, a_closed_run_that_was_opened_and_ended_does_not_come_back,
+    a_closed_run_that_was_overtaken_does_not_come_back,
+    a_run_that_was_closed_because_its_process_is_gone_waits_for_another,
+    the_status_shows_the_run_that_is_to_be_gone_on_with,
 };
 use crate::build::{Sample, deal, deal_fields, id, mapped, plan, portal_time};
 use crate::store::numbers;
@@ -207,6 +215,13 @@ where
         events_that_are_switched_off_are_not_kept_and_what_waits_stays
         instances_see_when_they_and_others_took_events_in_last
         a_run_whose_process_is_gone_waits_for_another
+        a_run_that_was_closed_because_its_process_is_gone_waits_for_another
+        a_closed_run_that_is_wished_for_waits_once
+        a_closed_run_that_was_opened_and_ended_does_not_come_back
+        a_closed_run_that_was_overtaken_does_not_come_back
+        a_closed_run_that_was_cancelled_does_not_come_back
+        a_closed_run_over_named_records_does_not_come_back
+        the_status_shows_the_run_that_is_to_be_gone_on_with
         ends_are_told_in_their_order_and_the_log_is_searched
         settings_are_changed_one_by_one
     }
@@ -724,8 +739,11 @@ pub async fn a_run_is_watched_and_asked_to_stop(stores: &Stores) {
     use b24sync_domain::ports::Cancelled;
     assert_eq!(stores.board.cancel(deal()).await.expect("an answer"), Cancelled::NothingRunning);
     let wished = stores.runs.request(deal(), RunKind::Full).await.expect("a wish");
-    assert_eq!(stores.board.waiting().await.expect("the queue"), [(deal(), RunKind::Full)]);
-    assert_eq!(stores.board.cancel(deal()).await.expect("an answer"), Cancelled::Dequeued(wished.run));
+    let also = stores.runs.request(deal(), RunKind::Sweep).await.expect("a wish");
+    let both = [(deal(), RunKind::Full), (deal(), RunKind::Sweep)];
+    assert_eq!(stores.board.waiting().await.expect("the queue"), both);
+    let cancelled = stores.board.cancel(deal()).await.expect("an answer");
+    assert_eq!(cancelled, Cancelled::Dequeued(vec![wished.run, also.run]));
     assert_eq!(stores.board.waiting().await.expect("the queue"), []);
     let scene = Scene::new(stores).await;
     stores.board.note(scene.run.id, "reading", Some(40)).await.expect("the note");
@@ -777,6 +795,10 @@ pub async fn ends_are_told_in_their_order_and_the_log_is_searched(stores: &Store
     let filter = HistoryFilter { kind: Some("sweep".to_owned()), limit: 1, ..HistoryFilter::default() };
     let found = stores.board.history(&filter).await.expect("the history");
     assert_eq!((found.total, found.runs.len(), found.runs[0].id.0), (2, 1, 3));
+    let (first, last) = (chrono::NaiveDate::from_ymd_opt(1, 1, 1), chrono::NaiveDate::from_ymd_opt(9999, 12, 31));
+    let midnight = |day: Option<chrono::NaiveDate>| day.map(|day| day.and_time(chrono::NaiveTime::MIN).and_utc());
+    let ever = HistoryFilter { from: midnight(first), to: midnight(last), limit: 10, ..HistoryFilter::default() };
+    assert_eq!(stores.board.history(&ever).await.expect("the history").total, 3);
     let none = HistoryFilter { status: Some("completed".to_owned()), limit: 10, ..HistoryFilter::default() };
     assert_eq!(stores.board.history(&none).await.expect("the history").total, 0);
     let (_, last) = stores.board.last_runs().await.expect("the last runs");
@@ -789,12 +811,20 @@ pub async fn settings_are_changed_one_by_one(stores: &Stores) {
     use b24sync_domain::settings::SettingsChange;
     let actor = Actor { subject: "somebody".to_owned(), request: Some("7".to_owned()) };
     let nothing = SettingsChange { entity: deal(), enabled: None, sync_interval_minutes: None, webhook_enabled: None };
-    let before = stores.settings.change(&nothing, &actor).await.expect("the settings");
+    let same =
+        SettingsChange { enabled: Some(true), sync_interval_minutes: Some(30), webhook_enabled: Some(true), ..nothing };
+    let before = stores.settings.change(&same, &actor).await.expect("the settings");
+    assert!(before.what.is_empty(), "{before:?}");
+    let before = before.settings;
     assert_eq!((before.enabled, before.sync_interval_minutes, before.webhook_enabled), (true, 30, true));
     let interval = SettingsChange { sync_interval_minutes: Some(5), ..nothing.clone() };
-    stores.settings.change(&interval, &actor).await.expect("the settings");
+    let changed = stores.settings.change(&interval, &actor).await.expect("the settings");
+    assert_eq!(changed.what, interval);
     let off = SettingsChange { enabled: Some(false), ..nothing };
-    let after = stores.settings.change(&off, &actor).await.expect("the settings");
+    let also_off = SettingsChange { sync_interval_minutes: Some(5), ..off.clone() };
+    let after = stores.settings.change(&also_off, &actor).await.expect("the settings");
+    assert_eq!(after.what, off);
+    let after = after.settings;
     assert_eq!((after.enabled, after.sync_interval_minutes, after.webhook_enabled), (false, 5, true));
     let all = stores.settings.settings().await.expect("the settings");
     assert_eq!(all.iter().filter(|settings| !settings.enabled).count(), 1);

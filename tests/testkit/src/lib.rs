@@ -1,6 +1,7 @@
 //! Builders, fakes and contract suites for the ports of the domain.
 //!
 //! - [`build`]: fields, batches and ids in one line.
+//! - [`bulk`]: many wide records.
 //! - [`store`]: [`store::FakeStore`], every store port in memory.
 //! - [`source`]: [`source::FakeSource`], a portal in memory that can be told to fail.
 //! - [`observe`]: observers and instances for tests.
@@ -17,6 +18,7 @@
 )]
 
 pub mod build;
+pub mod bulk;
 pub mod contract;
 pub mod observe;
 pub mod proxy;

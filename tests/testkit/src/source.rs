@@ -41,6 +41,7 @@ struct State {
     bounds: Option<BoundStyle>,
     probes: u64,
     delay: Duration,
+    silent: bool,
     failures: VecDeque<Option<SourceError>>,
     requests: u64,
     on_list: Option<Box<dyn FnMut(u64) + Send>>,
@@ -157,6 +158,11 @@ impl FakeSource {
         self.state().delay = delay;
     }
 
+    /// Never answers again when it is asked who it is.
+    pub fn fall_silent(&self) {
+        self.state().silent = true;
+    }
+
     /// The next listings and reads by id fail like this; `None` lets one succeed.
     pub fn fail_next(&self, failures: impl IntoIterator<Item = Option<SourceError>>) {
         self.state().failures.extend(failures);
@@ -227,6 +233,10 @@ impl CrmSource for FakeSource {
     }
 
     async fn profile(&self) -> Result<PortalProfile, SourceError> {
+        let silent = self.state().silent;
+        if silent {
+            std::future::pending::<()>().await;
+        }
         Ok(PortalProfile {
             user_id: 1,
             admin: Some(true),

@@ -58,13 +58,25 @@ struct RunRow {
     step: &'static str,
     expected: Option<u64>,
     cancel_requested: bool,
+    /// Whether it was closed because its process is gone, and is to be gone on with.
+    abandoned: bool,
     /// Place in the order of ends; 0 while it has not ended.
     ended: i64,
 }
 
 impl RunRow {
     fn new(run: Run, started: DateTime<Utc>, status: RunStatus) -> RunRow {
-        RunRow { run, started, status, error: None, step: "", expected: None, cancel_requested: false, ended: 0 }
+        RunRow {
+            run,
+            started,
+            status,
+            error: None,
+            step: "",
+            expected: None,
+            cancel_requested: false,
+            abandoned: false,
+            ended: 0,
+        }
     }
 }
 
@@ -190,6 +202,16 @@ impl State {
                     && !matches!(row.status, RunStatus::Completed | RunStatus::CompletedWithQuarantine)
         };
         self.runs.iter().rposition(|row| row.run.entity == entity && row.run.kind == kind && waits(row))
+    }
+
+    /// The run of an entity that is on or to be gone on with, else its newest one.
+    fn last_run(&self, entity: EntityType) -> Option<&RunRow> {
+        let on = |row: &&RunRow| {
+            let queued_again = row.status == RunStatus::Queued && row.run.resumed;
+            row.run.kind != RunKind::Webhook && (row.status == RunStatus::Running || row.abandoned || queued_again)
+        };
+        let of_entity = || self.runs.iter().filter(|row| row.run.entity == entity);
+        of_entity().find(on).or_else(|| of_entity().next_back())
     }
 
     /// Queued runs whose work this one has done.

@@ -10,7 +10,13 @@ use super::collected::Collected;
 use super::multifield;
 use super::places::Frame;
 use super::slots::{Slot, Slots};
+use crate::body;
 use crate::lenient;
+
+/// Arrays and objects inside each other in a value. Around values, the parser itself goes 128 deep at most.
+const VALUE_DEPTH: usize = 60;
+
+const TOO_DEEP: &str = "a value is nested deeper than 60";
 
 /// A `batch` answer: its records as positions, the rest borrowed.
 #[derive(Debug, Default)]
@@ -70,6 +76,10 @@ impl<'a> Reader<'_, 'a> {
     }
 
     pub(super) fn take(&mut self, slot: Slot, key: &str, raw: &'a RawValue, row: &mut Row<'a>) {
+        // Whoever converts a value goes into it as deep as it is.
+        if raw.get().starts_with(['[', '{']) && !body::is_shallow(raw.get(), VALUE_DEPTH) {
+            return self.fault(TOO_DEEP);
+        }
         let span = self.span(raw);
         let field = match slot {
             Slot::Field(field) => Some(field),

@@ -56,6 +56,20 @@ fn legacy_keys_that_hold_something_and_odd_multi_fields_are_strays() {
 }
 
 #[test]
+fn a_value_that_is_nested_too_deeply_makes_its_page_faulty() {
+    let (dialect, metadata) = lead();
+    let slots = Slots::new(&dialect, &metadata, &Layout::new(Vec::new()));
+    let fault = |depth: usize| {
+        let value = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let text = format!(r#"{{"result":{{"result":{{"c0":{{"items":[{{"id":1,"odd":{value}}}]}}}}}}}}"#);
+        decode_batch(&text, &slots).unwrap().records.pages.first().unwrap().fault
+    };
+    assert_eq!(fault(60), None);
+    assert_eq!(fault(61), Some("a value is nested deeper than 60"));
+    assert_eq!(fault(100_000), Some("a value is nested deeper than 60"));
+}
+
+#[test]
 fn keys_may_change_from_record_to_record() {
     let (dialect, metadata) = lead();
     let page = json!({ "items": [

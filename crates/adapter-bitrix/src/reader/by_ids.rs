@@ -81,6 +81,10 @@ impl Exchange for ByIds<'_> {
         BATCH
     }
 
+    fn bounds_nesting(&self) -> bool {
+        true
+    }
+
     fn lane(&self) -> Lane {
         Lane::Hint
     }

@@ -11,11 +11,11 @@ const FIRST: usize = 10;
 /// The same for records that are asked for by their ids.
 const FIRST_NAMED: usize = 20;
 
-/// Bytes that an answer should have at most. More would not be faster, but would hold more memory.
-const COMFORTABLE: usize = 4 * 1024 * 1024;
+/// Bytes that an answer should have at most: enough for 2,500 records with a hundred fields, since each request costs a
+/// part of the portal's budget, and little enough to have two of them in memory.
+const COMFORTABLE: usize = 12 * 1024 * 1024;
 
-/// The same for records that are asked for by their ids. They come when many events do, one request after the other, and
-/// each costs a part of the budget that all share.
+/// The same for records that are asked for by their ids, of which there is one at a time.
 const COMFORTABLE_NAMED: usize = 16 * 1024 * 1024;
 
 /// Adapts the number of commands to what answers weigh and to how the portal bears it.
@@ -122,7 +122,7 @@ mod tests {
         let gauge = Gauge::for_named();
         for _ in 0..4 {
             let asked = gauge.independent();
-            gauge.learn(asked, asked, asked * COMFORTABLE / 10, false, None);
+            gauge.learn(asked, asked, asked * COMFORTABLE_NAMED / 40, false, None);
         }
         assert_eq!(gauge.independent(), 40);
         gauge.lighten();

@@ -44,6 +44,10 @@ impl Exchange for Listing<'_> {
         BATCH
     }
 
+    fn bounds_nesting(&self) -> bool {
+        true
+    }
+
     fn lane(&self) -> Lane {
         match self.query.window {
             Window::Everything => Lane::Full,

@@ -80,6 +80,10 @@ impl Exchange for ReadNews<'_> {
         BATCH
     }
 
+    fn bounds_nesting(&self) -> bool {
+        true
+    }
+
     fn lane(&self) -> Lane {
         Lane::Incremental
     }

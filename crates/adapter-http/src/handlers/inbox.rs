@@ -23,16 +23,17 @@ const PER_PAGE_MAX: u32 = 100;
 #[into_params(parameter_in = Query)]
 pub(crate) struct InboxParams {
     /// From 1.
-    #[param(minimum = 1, default = 1)]
-    page: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 1, default = 1)]
+    page: Option<String>,
     /// Entries on a page.
-    #[param(minimum = 1, maximum = 100, default = 50)]
-    per_page: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 50)]
+    per_page: Option<String>,
     /// Only this entity.
     #[param(example = "deal")]
     entity_type: Option<String>,
     /// Only those that wait, or only dead letters.
-    state: Option<State>,
+    #[param(value_type = Option<State>)]
+    state: Option<String>,
 }
 
 /// How an entry stands.
@@ -43,6 +44,14 @@ pub(crate) enum State {
     Pending,
     /// It could not be applied.
     Dead,
+}
+
+fn state(word: &str) -> Result<State, Problem> {
+    match word {
+        "pending" => Ok(State::Pending),
+        "dead" => Ok(State::Dead),
+        _ => Err(wrong("state", "it must be `pending` or `dead`")),
+    }
 }
 
 fn is_dead(state: Option<State>) -> Option<bool> {
@@ -109,11 +118,12 @@ pub(crate) async fn list(
     params: Query<InboxParams>,
     inbox: web::Data<dyn InboxControl>,
 ) -> Result<web::Json<InboxAnswer>, Problem> {
-    let page = within("page", params.0.page, 1, u32::MAX)?;
-    let per_page = within("per_page", params.0.per_page, PER_PAGE, PER_PAGE_MAX)?;
+    let page = within("page", params.0.page.as_deref(), 1, u32::MAX)?;
+    let per_page = within("per_page", params.0.per_page.as_deref(), PER_PAGE, PER_PAGE_MAX)?;
     let entity = params.0.entity_type.map(|name| name.parse::<EntityType>());
     let entity = entity.transpose().map_err(|error| wrong("entity_type", error))?;
-    let filter = HintFilter { entity, target: None, dead: is_dead(params.0.state) };
+    let dead = is_dead(params.0.state.as_deref().map(state).transpose()?);
+    let filter = HintFilter { entity, target: None, dead };
     let (entries, total) = inbox.list(&filter, u64::from(page - 1) * u64::from(per_page), per_page).await?;
     let entries = entries.into_iter().map(EntryBody::from).collect();
     Ok(web::Json(InboxAnswer { entries, total, page, per_page }))
@@ -131,6 +141,9 @@ pub(crate) struct InboxChoice {
     entity_id: Option<String>,
     /// Only those that wait, or only dead letters [default: dead].
     state: Option<State>,
+    /// Those of all entities; discarding asks for it where no entity is named.
+    #[serde(default)]
+    all: bool,
 }
 
 impl InboxChoice {
@@ -188,6 +201,10 @@ pub(crate) async fn discard(
     by: By,
     inbox: web::Data<dyn InboxControl>,
 ) -> Result<web::Json<ChangedAnswer>, Problem> {
+    if choice.0.entity_type.is_none() && !choice.0.all {
+        let detail = "what is discarded is gone: give entity_type, or all as true for those of every entity";
+        return Err(Problem::new(Kind::Unprocessable, detail));
+    }
     let count = inbox.discard(&choice.0.filter()?, &by.0).await?;
     Ok(web::Json(ChangedAnswer { status: "discarded", count }))
 }

@@ -1,6 +1,7 @@
 //! `/api/v1/sync/{start,cancel,running}`: starting, stopping and watching syncs.
 
 use actix_web::{HttpResponse, web};
+use b24sync_domain::entity::EntityType;
 use b24sync_domain::ports::{Cancelled, RunningSync, SettingsControl, SyncControl};
 use b24sync_domain::run::RunKind;
 use chrono::{DateTime, Utc};
@@ -92,7 +93,10 @@ pub(crate) struct CancelAnswer {
     status: &'static str,
     entity: &'static str,
     message: String,
+    /// The newest of them.
     run_id: Option<i64>,
+    /// All that are stopped, or queued no more.
+    run_ids: Vec<i64>,
 }
 
 /// Stops the running sync cleanly.
@@ -104,7 +108,7 @@ pub(crate) struct CancelAnswer {
     responses((status = 200, description = "It stops within seconds, or there was none", body = CancelAnswer,
         example = json!({
             "status": "cancelling", "entity": "deal", "message": "the sync of `deal` stops within seconds",
-            "run_id": 17
+            "run_id": 17, "run_ids": [17]
         })))
 )]
 pub(crate) async fn cancel(
@@ -115,12 +119,21 @@ pub(crate) async fn cancel(
 ) -> Result<web::Json<CancelAnswer>, Problem> {
     let KnownEntity(entity) = entity;
     settings.audit("sync.cancel", Some(entity), &by.0).await?;
-    let (status, message, run) = match syncs.cancel(entity).await? {
-        Cancelled::Asked(run) => ("cancelling", format!("the sync of `{entity}` stops within seconds"), Some(run)),
-        Cancelled::Dequeued(run) => ("dequeued", format!("the sync of `{entity}` is queued no more"), Some(run)),
-        Cancelled::NothingRunning => ("not_running", format!("no sync of `{entity}` is on"), None),
+    let (status, message, runs) = match syncs.cancel(entity).await? {
+        Cancelled::Asked(run) => ("cancelling", format!("the sync of `{entity}` stops within seconds"), vec![run]),
+        Cancelled::Dequeued(runs) => ("dequeued", dequeued(entity, runs.len()), runs),
+        Cancelled::NothingRunning => ("not_running", format!("no sync of `{entity}` is on"), Vec::new()),
     };
-    Ok(web::Json(CancelAnswer { status, entity: entity.key(), message, run_id: run.map(|run| run.0) }))
+    let run_ids: Vec<i64> = runs.iter().map(|run| run.0).collect();
+    let run_id = run_ids.iter().max().copied();
+    Ok(web::Json(CancelAnswer { status, entity: entity.key(), message, run_id, run_ids }))
+}
+
+fn dequeued(entity: EntityType, runs: usize) -> String {
+    match runs {
+        1 => format!("the sync of `{entity}` is queued no more"),
+        runs => format!("{runs} syncs of `{entity}` are queued no more"),
+    }
 }
 
 /// Syncs that are on or queued.

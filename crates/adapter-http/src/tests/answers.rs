@@ -2,7 +2,7 @@
 
 use actix_web::http::Method;
 use b24sync_domain::ports::{Cancelled, Health, History, HistoryFilter, MockHealthQuery, MockHistoryQuery, Started};
-use b24sync_domain::ports::{MockSettingsControl, MockSyncControl};
+use b24sync_domain::ports::{MockInboxControl, MockSettingsControl, MockSyncControl};
 use b24sync_domain::run::{RunId, RunKind};
 use b24sync_domain::settings::SettingsChange;
 
@@ -80,19 +80,21 @@ async fn what_cannot_be_audited_is_not_done() {
 
 #[actix_web::test]
 async fn cancelling_tells_what_became_of_it() {
-    for (outcome, status, run) in [
-        (Cancelled::Asked(RunId(5)), "cancelling", Some(5)),
-        (Cancelled::Dequeued(RunId(6)), "dequeued", Some(6)),
-        (Cancelled::NothingRunning, "not_running", None),
+    for (outcome, status, runs) in [
+        (Cancelled::Asked(RunId(5)), "cancelling", serde_json::json!([5])),
+        (Cancelled::Dequeued(vec![RunId(6)]), "dequeued", serde_json::json!([6])),
+        (Cancelled::Dequeued(vec![RunId(6), RunId(8)]), "dequeued", serde_json::json!([6, 8])),
+        (Cancelled::NothingRunning, "not_running", serde_json::json!([])),
     ] {
         let mut syncs = MockSyncControl::new();
-        syncs.expect_cancel().returning(move |_| Ok(outcome));
+        syncs.expect_cancel().returning(move |_| Ok(outcome.clone()));
         let mut settings = MockSettingsControl::new();
         settings.expect_audit().times(1).withf(|action, _, _| action == "sync.cancel").returning(|_, _, _| Ok(()));
         let api = Mocks { syncs, settings, ..Mocks::default() }.api();
         let answer = answer(&api, request(Method::POST, "/api/v1/sync/cancel/company", "operator")).await;
         assert_eq!((answer.status, answer.json()["status"].as_str()), (200, Some(status)));
-        assert_eq!(answer.json()["run_id"].as_i64(), run);
+        assert_eq!(answer.json()["run_ids"], runs);
+        assert_eq!(answer.json()["run_id"], runs.as_array().unwrap().last().cloned().unwrap_or_default());
     }
 }
 
@@ -138,7 +140,7 @@ async fn history_is_asked_for_the_page_and_the_filters() {
     };
     history.expect_history().times(1).withf(move |filter| *filter == wanted).returning(|_| Ok(History::default()));
     let api = Mocks { history, ..Mocks::default() }.api();
-    let query = "page=3&per_page=20&entity_type=deal&status=failed&sync_type=full&date_from=2026-01-01T03:00:00%2B03:00&date_to=2026-01-31";
+    let query = "page=3&per_page=20&entity_type=DEAL&status=failed&sync_type=full&date_from=2026-01-01T03:00:00%2B03:00&date_to=2026-01-31";
     let answer = answer(&api, get(&format!("/api/v1/status/history?{query}"), "viewer")).await;
     assert_eq!(answer.text(), r#"{"history":[],"total":0,"page":3,"per_page":20}"#);
 }
@@ -178,4 +180,19 @@ async fn a_queued_sync_is_shown_as_such_and_a_running_one_comes_first() {
     assert_eq!(words, ["running", "queued", "idle"]);
     let running = answer(&api, get("/api/v1/sync/running", "viewer")).await.json();
     assert_eq!((&running["running_syncs"], &running["count"]), (&serde_json::json!(["deal", "contact"]), &3.into()));
+}
+
+#[actix_web::test]
+async fn entities_are_known_in_whatever_case() {
+    let mut mocks = Mocks::willing();
+    mocks.inbox = MockInboxControl::new();
+    mocks
+        .inbox
+        .expect_list()
+        .times(1)
+        .withf(|filter, _, _| filter.entity == Some(entity("deal")))
+        .returning(|_, _, _| Ok((Vec::new(), 0)));
+    let api = mocks.api();
+    assert_eq!(answer(&api, get("/api/v1/inbox?entity_type=Deal", "viewer")).await.status, 200);
+    assert_eq!(answer(&api, request(Method::POST, "/api/v1/sync/start/DEAL", "operator")).await.status, 202);
 }

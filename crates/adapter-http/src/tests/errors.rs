@@ -94,7 +94,10 @@ async fn unacceptable_parameters_are_named() {
     let api = Mocks::default().api();
     for (query, named) in [
         ("page=0", "page"),
-        ("page=-1", "not acceptable"),
+        ("page=-1", "the parameter page is not acceptable: `-1` is no number from 1 to 4294967295"),
+        ("page=1.5", "the parameter page is not acceptable"),
+        ("page=", "the parameter page is not acceptable"),
+        ("per_page=99999999999", "the parameter per_page is not acceptable: `99999999999` is no number from 1 to 100"),
         ("per_page=0", "per_page"),
         ("per_page=101", "per_page"),
         ("entity_type=deel", "entity_type"),
@@ -102,14 +105,58 @@ async fn unacceptable_parameters_are_named() {
         ("sync_type=half", "sync_type"),
         ("date_from=yesterday", "date_from"),
         ("date_to=2026-02-30", "date_to"),
+        ("date_from=-4713-01-01", "the parameter date_from is not acceptable: years are from 0001 to 9999"),
+        ("date_to=-9999-12-31", "the parameter date_to is not acceptable: years"),
+        ("date_to=0000-12-31", "the parameter date_to is not acceptable: years"),
+        ("date_from=%2B262142-12-31", "the parameter date_from is not acceptable: years"),
+        ("date_from=0001-01-01T00:00:00%2B14:00", "the parameter date_from is not acceptable: years"),
+        ("date_to=9999-12-31T23:59:59-14:00", "the parameter date_to is not acceptable: years"),
         ("date_from=2026-02-01&date_to=2026-01-01", "date_from"),
-        ("limit=5", "`limit`"),
-        ("page=1&page=2", "`page`"),
+        ("limit=5", "there is no parameter `limit` here; there are `page`, `per_page`, `entity_type`"),
+        ("page=1&page=2", "the parameter page is not acceptable: it is there more than once"),
     ] {
         let uri = format!("/api/v1/status/history?{query}");
         let body = check(&answer(&api, get(&uri, "viewer")).await, 400);
         assert!(body["detail"].as_str().unwrap().contains(named), "{query}: {body}");
         assert_eq!(body["instance"], "/api/v1/status/history");
+    }
+}
+
+#[actix_web::test]
+async fn parameters_of_other_paths_are_named_as_plainly() {
+    let api = Mocks::default().api();
+    for (method, path, named) in [
+        (
+            Method::GET,
+            "/api/v1/inbox?state=gone",
+            "the parameter state is not acceptable: it must be `pending` or `dead`",
+        ),
+        (Method::GET, "/api/v1/inbox?per_page=x", "the parameter per_page is not acceptable"),
+        (Method::POST, "/api/v1/webhooks/register", "the parameter handler_base_url is missing"),
+        (
+            Method::DELETE,
+            "/api/v1/webhooks/unregister?url=x",
+            "there is no parameter `url` here; there is `handler_base_url`",
+        ),
+    ] {
+        let body = check(&answer(&api, request(method, path, "admin")).await, 400);
+        assert!(body["detail"].as_str().unwrap().contains(named), "{path}: {body}");
+    }
+}
+
+#[actix_web::test]
+async fn discarding_must_say_what() {
+    let api = Mocks::willing().api();
+    for body in ["", "{}", r#"{"state":"dead"}"#, r#"{"all":false}"#] {
+        let body = check(&answer(&api, json(Method::POST, "/api/v1/inbox/discard", "admin", body)).await, 422);
+        assert!(body["detail"].as_str().unwrap().contains("give entity_type, or all as true"), "{body}");
+    }
+    for body in [r#"{"all":true}"#, r#"{"entity_type":"deal"}"#, r#"{"all":true,"state":"pending"}"#] {
+        assert_eq!(
+            answer(&api, json(Method::POST, "/api/v1/inbox/discard", "admin", body)).await.status,
+            200,
+            "{body}"
+        );
     }
 }
 

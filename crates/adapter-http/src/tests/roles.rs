@@ -35,6 +35,7 @@ async fn status_of(api: &Api, endpoint: &Endpoint, token: &str) -> u16 {
             let path = format!("{path}?handler_base_url=https://sync.example.com");
             request(endpoint.method.clone(), &path, token)
         }
+        "/api/v1/inbox/discard" => json(endpoint.method.clone(), &path, token, r#"{"entity_type":"deal"}"#),
         "/api/v1/webhooks/bitrix" => request(endpoint.method.clone(), &path, token)
             .insert_header(("Content-Type", "application/x-www-form-urlencoded"))
             .set_payload("event=ONCRMDEALUPDATE&data[FIELDS][ID]=7&auth[application_token]=portal"),

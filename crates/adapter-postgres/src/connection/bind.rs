@@ -18,6 +18,13 @@ pub(super) struct Bind {
     bytes: Option<Vec<u8>>,
 }
 
+impl Bind {
+    #[cfg(feature = "bench")]
+    pub(super) fn len(&self) -> usize {
+        self.bytes.as_ref().map_or(0, Vec::len)
+    }
+}
+
 /// Serialises the binds of a query, in order.
 pub(super) fn collect(query: &dyn QueryFragment<Pg>) -> QueryResult<Vec<Bind>> {
     let mut collector = RawBytesBindCollector::<Pg>::new();

@@ -5,6 +5,7 @@
 //! cache of prepared statements has no bound. Queries are diesel's all the same, and so is the pool.
 
 mod bind;
+mod copy;
 mod row;
 mod statements;
 
@@ -112,6 +113,13 @@ fn build(query: &dyn QueryFragment<Pg>) -> QueryResult<Built> {
     let mut builder = PgQueryBuilder::default();
     query.to_sql(&mut builder, &Pg)?;
     Ok(Built { text: builder.finish(), binds: bind::collect(query)? })
+}
+
+/// Bytes of a query as it would be sent.
+#[cfg(feature = "bench")]
+pub(crate) fn encoded(query: &dyn QueryFragment<Pg>) -> QueryResult<usize> {
+    let built = build(query)?;
+    Ok(built.text.len() + built.binds.iter().map(Bind::len).sum::<usize>())
 }
 
 fn type_of(oid: u32) -> Type {

@@ -3,10 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use b24sync_domain::entity::RecordId;
+use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::mapping::rows::{Column, ContentHash, Rejection, RowBatch};
+use chrono::{DateTime, Utc};
 
 use crate::error::{Failure, Trouble};
+use crate::sql::copy::{self, RowWriter};
 use crate::sql::upsert::RowTimes;
 use crate::sql::{Table, guard, upsert};
 use crate::transaction::Transaction;
@@ -16,6 +18,21 @@ const STATEMENT_BYTES: usize = 1024 * 1024;
 
 /// Rows that one statement carries at least, however wide they are: fewer would cost more round trips than memory.
 const MIN_ROWS_AT_ONCE: usize = 100;
+
+/// How much trust there is in the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// The database accepts them all.
+    Full,
+    /// It has refused one of them.
+    None,
+}
+
+/// Rows for which a `COPY` is worth its round trips.
+const MIN_ROWS_TO_COPY: usize = 50;
+
+/// Bytes of a `COPY` that are sent at once.
+const COPY_BYTES: usize = 64 * 1024;
 
 /// What became of rows.
 #[derive(Debug, Default)]
@@ -43,7 +60,7 @@ impl Applied {
 }
 
 /// Content of each record as it was when the record was locked; `None`: not known, write it.
-pub(super) type Known = HashMap<RecordId, Option<ContentHash>>;
+type Known = HashMap<RecordId, Option<ContentHash>>;
 
 /// Where rows go.
 #[derive(Clone, Copy)]
@@ -57,9 +74,8 @@ pub(super) async fn all(
     transaction: &mut Transaction,
     destination: Destination<'_>,
     rows: &RowBatch,
-    known: &Known,
 ) -> Result<Applied, Trouble> {
-    part(transaction, destination, rows, 0..rows.len(), known).await
+    part(transaction, destination, rows, 0..rows.len(), Trust::Full).await
 }
 
 /// Applies rows in halves until those that the database refuses stand alone; the others are stored.
@@ -67,14 +83,13 @@ pub(super) async fn in_halves(
     transaction: &mut Transaction,
     destination: Destination<'_>,
     rows: &RowBatch,
-    known: &Known,
 ) -> Result<Applied, Trouble> {
     let mut applied = Applied::default();
     let mut ahead: Vec<Range<usize>> = Vec::new();
     ahead.push(0..rows.len());
     while let Some(range) = ahead.pop() {
         transaction.savepoint().await?;
-        match Box::pin(part(transaction, destination, rows, range.clone(), known)).await {
+        match Box::pin(part(transaction, destination, rows, range.clone(), Trust::None)).await {
             Ok(done) => {
                 transaction.release().await?;
                 applied.add(done);
@@ -99,12 +114,29 @@ fn refusal(id: RecordId, failure: &Failure) -> Rejection {
     Rejection { id, field: None, reason: failure.to_string(), excerpt: None }
 }
 
+/// Locks what is known of these records, in the order of their ids, and returns it.
+pub(super) async fn lock(
+    transaction: &mut Transaction,
+    entity: EntityType,
+    ids: &[RecordId],
+) -> Result<Known, Trouble> {
+    if ids.is_empty() {
+        return Ok(Known::new());
+    }
+    let locked: Vec<(i64, Option<Vec<u8>>)> = transaction.load_rows(guard::lock(entity.type_id(), ids)).await?;
+    let known = locked.into_iter().filter_map(|(id, hash)| {
+        let hash = hash.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()).map(ContentHash);
+        Some((RecordId::new(id)?, hash))
+    });
+    Ok(known.collect())
+}
+
 async fn part(
     transaction: &mut Transaction,
     destination: Destination<'_>,
     rows: &RowBatch,
     range: Range<usize>,
-    known: &Known,
+    trust: Trust,
 ) -> Result<Applied, Trouble> {
     let (Some(ids), Some(modified), Some(hashes)) =
         (rows.ids.get(range.clone()), rows.modified.get(range.clone()), rows.hashes.get(range.clone()))
@@ -115,40 +147,164 @@ async fn part(
         return Ok(Applied::default());
     }
     let (entity, read) = (rows.entity.type_id(), rows.read.0);
-    let decided: Vec<(i64, bool)> = transaction.load_rows(guard::accept(entity, read, ids, modified, hashes)).await?;
-    let accepted: HashSet<i64> = decided.iter().filter(|(_, accepted)| *accepted).map(|(id, _)| *id).collect();
-    let (stored, refused): (Vec<RecordId>, Vec<RecordId>) =
-        ids.iter().copied().partition(|id| accepted.contains(&id.get()));
-    let equal: Vec<RecordId> = ids
-        .iter()
-        .zip(hashes)
-        .filter(|(id, hash)| accepted.contains(&id.get()) && known.get(*id) == Some(&Some(**hash)))
-        .map(|(id, _)| *id)
-        .collect();
-    let equal = still_there(transaction, destination.table, equal).await?;
+    let equal = equal(transaction, rows.entity, read, ids, hashes).await?;
+    // A user may have emptied the table: what is remembered of a row that it does not have counts for nothing.
+    let there = still_there(transaction, destination.table, &equal).await?;
+    let equal: HashSet<RecordId> = equal.into_iter().collect();
+    let verdicts = if equal.len() == ids.len() {
+        Verdicts::default()
+    } else {
+        let other: Vec<bool> = ids.iter().map(|id| !equal.contains(id)).collect();
+        judge(transaction, destination.table, rows, &Guarded::of(ids, modified, hashes, &other)).await?
+    };
+    let lost = |id: &RecordId| equal.contains(id) && !there.contains(id);
     let keep: Vec<bool> = (0..rows.len())
         .map(|position| match rows.ids.get(position) {
-            Some(id) if range.contains(&position) => accepted.contains(&id.get()) && !equal.contains(id),
+            Some(id) if range.contains(&position) => verdicts.write.contains(id) || lost(id),
             _ => false,
         })
         .collect();
-    let written = write(transaction, destination, rows, &keep).await?;
-    let contested = contested(transaction, entity, read, &refused).await?;
-    Ok(Applied { written, unchanged: count(equal.len()), stored, contested, refused: Vec::new() })
+    let is_new = verdicts.all_new && equal.len() == there.len();
+    let copied = match trust {
+        Trust::Full if is_new => copy(transaction, destination.table, rows, &keep).await?,
+        Trust::Full | Trust::None => None,
+    };
+    let written = match copied {
+        Some(written) => written,
+        None => write(transaction, destination, rows, &keep).await?,
+    };
+    let contested = contested(transaction, entity, read, &verdicts.refused).await?;
+    let stored: Vec<RecordId> = ids.iter().copied().filter(|id| !verdicts.refused.contains(id)).collect();
+    Ok(Applied {
+        written,
+        unchanged: count(stored.len()).saturating_sub(written),
+        stored,
+        contested,
+        refused: Vec::new(),
+    })
 }
 
-/// Of records whose content is known, those that the table still has: a user may have emptied it.
+/// What the guard looks at of some rows.
+struct Guarded {
+    ids: Vec<RecordId>,
+    modified: Vec<Option<DateTime<Utc>>>,
+    hashes: Vec<ContentHash>,
+}
+
+impl Guarded {
+    fn of(ids: &[RecordId], modified: &[Option<DateTime<Utc>>], hashes: &[ContentHash], chosen: &[bool]) -> Guarded {
+        fn pick<T: Copy>(from: &[T], chosen: &[bool]) -> Vec<T> {
+            from.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(value, _)| *value).collect()
+        }
+        Guarded { ids: pick(ids, chosen), modified: pick(modified, chosen), hashes: pick(hashes, chosen) }
+    }
+}
+
+/// What is to become of rows whose content is not the one that is remembered.
+#[derive(Default)]
+struct Verdicts {
+    /// To be written.
+    write: HashSet<RecordId>,
+    /// Older than what is stored, or perhaps older.
+    refused: Vec<RecordId>,
+    /// Whether nothing was known of any of those that are to be written.
+    all_new: bool,
+}
+
+async fn judge(
+    transaction: &mut Transaction,
+    table: Table<'_>,
+    rows: &RowBatch,
+    guarded: &Guarded,
+) -> Result<Verdicts, Trouble> {
+    let Guarded { ids, modified, hashes } = guarded;
+    let known = lock(transaction, rows.entity, ids).await?;
+    let statement = guard::accept(rows.entity.type_id(), rows.read.0, ids, modified, hashes);
+    let decided: Vec<(i64, bool)> = transaction.load_rows(statement).await?;
+    let accepted: HashSet<i64> = decided.iter().filter(|(_, accepted)| *accepted).map(|(id, _)| *id).collect();
+    let (accepted, refused): (Vec<RecordId>, Vec<RecordId>) =
+        ids.iter().copied().partition(|id| accepted.contains(&id.get()));
+    // Somebody else may have stored the same content meanwhile.
+    let hash_of: HashMap<&RecordId, &ContentHash> = ids.iter().zip(hashes).collect();
+    let is_equal = |id: &RecordId| known.get(id).is_some_and(|known| known.as_ref() == hash_of.get(id).copied());
+    let equal: Vec<RecordId> = accepted.iter().copied().filter(is_equal).collect();
+    let equal = still_there(transaction, table, &equal).await?;
+    Ok(Verdicts {
+        write: accepted.into_iter().filter(|id| !equal.contains(id)).collect(),
+        refused,
+        all_new: known.is_empty(),
+    })
+}
+
+/// The records whose content is as it is remembered, which is most of them in most passes; this read is their last one
+/// from now on.
+async fn equal(
+    transaction: &mut Transaction,
+    entity: EntityType,
+    read: i64,
+    ids: &[RecordId],
+    hashes: &[ContentHash],
+) -> Result<Vec<RecordId>, Trouble> {
+    let entity = entity.type_id();
+    let remembered: Vec<(i64, Vec<u8>)> = transaction.load_rows(guard::remembered(entity, ids)).await?;
+    if remembered.is_empty() {
+        return Ok(Vec::new());
+    }
+    let remembered: HashMap<i64, Vec<u8>> = remembered.into_iter().collect();
+    let is_equal = |id: &RecordId, hash: &ContentHash| remembered.get(&id.get()).is_some_and(|known| *known == hash.0);
+    let equal: Vec<RecordId> =
+        ids.iter().zip(hashes).filter(|(id, hash)| is_equal(id, hash)).map(|(id, _)| *id).collect();
+    let touched: Vec<(i64, Option<Vec<u8>>)> = transaction.load_rows(guard::touch(entity, read, &equal)).await?;
+    if touched.iter().any(|(id, hash)| hash.as_ref() != remembered.get(id)) {
+        // Somebody stored something else between the two statements.
+        return Err(Failure::overtaken().into());
+    }
+    Ok(touched.into_iter().filter_map(|(id, _)| RecordId::new(id)).collect())
+}
+
+/// Of records whose content is known, those that the table still has.
 async fn still_there(
     transaction: &mut Transaction,
     table: Table<'_>,
-    ids: Vec<RecordId>,
+    ids: &[RecordId],
 ) -> Result<HashSet<RecordId>, Trouble> {
     if ids.is_empty() {
         return Ok(HashSet::new());
     }
-    let missing: Vec<(i64,)> = transaction.load_rows(guard::missing(table, &ids)).await?;
-    let missing: HashSet<i64> = missing.into_iter().map(|(id,)| id).collect();
-    Ok(ids.into_iter().filter(|id| !missing.contains(&id.get())).collect())
+    let present: Vec<(String,)> = transaction.load_rows(guard::present(table, ids)).await?;
+    Ok(present.into_iter().filter_map(|(id,)| RecordId::new(id.parse().ok()?)).collect())
+}
+
+/// Copies rows of which nothing is known into a table that we made, which is what a first load consists of; `None` where
+/// that is not possible. Should the table have one of them after all, it is refused like bad data.
+async fn copy(
+    transaction: &mut Transaction,
+    table: Table<'_>,
+    rows: &RowBatch,
+    keep: &[bool],
+) -> Result<Option<u64>, Trouble> {
+    let kept = keep.iter().filter(|keep| **keep).count();
+    if kept < MIN_ROWS_TO_COPY {
+        return Ok(None);
+    }
+    let Some((now,)) = transaction.load_row(copy::time_for_our_table(rows.entity)).await? else { return Ok(None) };
+    let mut writer = RowWriter::new(&rows.columns, now);
+    let mut copy = transaction.copy_in(&copy::copy(table, &rows.columns)).await?;
+    for ((row, id), _) in rows.ids.iter().enumerate().zip(keep).filter(|(_, keep)| **keep) {
+        if writer.row(*id, row).is_none() {
+            return Err(Failure::not_for_copy().into());
+        }
+        if writer.len() >= COPY_BYTES {
+            copy.send(writer.take()).await?;
+        }
+    }
+    writer.end();
+    copy.send(writer.take()).await?;
+    if usize::try_from(copy.finish().await?) == Ok(kept) {
+        return Ok(Some(count(kept)));
+    }
+    // A trigger of the user's swallowed rows: what is remembered of them would be a lie.
+    Err(Failure::swallowed("a trigger or a rule on the table left the row out").into())
 }
 
 /// Writes the rows to keep, in statements of a bearable size: a statement's binds are in memory three times, as

@@ -3,30 +3,21 @@
 use b24sync_domain::entity::RecordId;
 use b24sync_domain::error::StoreError;
 use b24sync_domain::lease::Lease;
-use b24sync_domain::mapping::rows::{ContentHash, MappedBatch, Rejection};
+use b24sync_domain::mapping::rows::{MappedBatch, Rejection};
 use b24sync_domain::ports::{Commit, Step};
 use diesel_async::SimpleAsyncConnection as _;
 
-use super::apply::{self, Destination, Known};
+use super::apply::{self, Destination, Trust};
 use super::quarantine;
 use crate::error::{Failure, Trouble};
 use crate::leases::fence;
 use crate::runs;
+use crate::sql::catalog;
 use crate::sql::upsert::RowTimes;
-use crate::sql::{catalog, guard};
 use crate::store::PgStore;
 use crate::transaction::{Transaction, retrying};
 
 const DOING: &str = "committing records";
-
-/// How much trust there is in the rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
-    /// The database accepts them all.
-    Full,
-    /// It has refused one of them.
-    None,
-}
 
 #[tracing::instrument(name = "db.commit", skip_all, fields(entity = %batch.rows.entity, rows = batch.rows.len(), run.id = %step.run, lease.token = lease.token))]
 pub(super) async fn commit(
@@ -79,14 +70,15 @@ async fn work(
     let rows = &batch.rows;
     let (entity, read) = (rows.entity, rows.read);
     fence(transaction, lease).await?;
-    let known = lock(transaction, batch).await?;
+    let rejected: Vec<RecordId> = batch.rejected.iter().map(|rejection| rejection.id).collect();
+    apply::lock(transaction, entity, &rejected).await?;
     let destination = Destination { table: store.table(entity), times: row_times(transaction, store, batch).await? };
     let applied = match trust {
-        Trust::Full => Box::pin(apply::all(transaction, destination, rows, &known)).await?,
+        Trust::Full => Box::pin(apply::all(transaction, destination, rows)).await?,
         Trust::None => {
             // What a user deferred to the commit must be known while there is still a choice.
             transaction.batch_execute("set constraints all immediate").await?;
-            Box::pin(apply::in_halves(transaction, destination, rows, &known)).await?
+            Box::pin(apply::in_halves(transaction, destination, rows)).await?
         }
     };
     let rejections: Vec<&Rejection> = batch.rejected.iter().chain(&applied.refused).collect();
@@ -99,22 +91,6 @@ async fn work(
         contested: applied.contested,
         refused: applied.refused,
     })
-}
-
-/// Locks what is known of the batch's records, in the order of their ids, and returns it.
-async fn lock(transaction: &mut Transaction, batch: &MappedBatch) -> Result<Known, Trouble> {
-    let mut ids: Vec<RecordId> = batch.rejected.iter().map(|rejection| rejection.id).collect();
-    ids.extend(&batch.rows.ids);
-    if ids.is_empty() {
-        return Ok(Known::new());
-    }
-    let locked: Vec<(i64, Option<Vec<u8>>)> =
-        transaction.load_rows(guard::lock(batch.rows.entity.type_id(), &ids)).await?;
-    let known = locked.into_iter().filter_map(|(id, hash)| {
-        let hash = hash.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()).map(ContentHash);
-        Some((RecordId::new(id)?, hash))
-    });
-    Ok(known.collect())
 }
 
 async fn row_times(transaction: &mut Transaction, store: &PgStore, batch: &MappedBatch) -> Result<RowTimes, Trouble> {

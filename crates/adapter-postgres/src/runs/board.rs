@@ -5,14 +5,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
-use b24sync_domain::lease::Scope;
 use b24sync_domain::ports::{Cancelled, History, HistoryFilter, LoggedRun, RunBoard, RunningSync};
 use b24sync_domain::run::{RunId, RunKind};
 use b24sync_domain::schedule::LastRun;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, SmallInt, Text, Timestamptz};
 
-use super::end::{SCOPE_OF_RUN, take_tokens_of_the_gone};
+use super::gone::{self, SCOPE_OF_RUN};
 use super::logged::{Logged, LoggedColumns, logged_columns, logged_run};
 use crate::connection::Connection;
 use crate::error::Trouble;
@@ -24,11 +23,6 @@ use crate::transaction::retrying;
 type RunningRow = (i64, i16, String, bool, bool, String, i64, Option<i64>, Option<f64>, DateTime<Utc>, Option<String>);
 type RunningColumns =
     (BigInt, SmallInt, Text, Bool, Bool, Text, BigInt, Nullable<BigInt>, Nullable<Double>, Timestamptz, Nullable<Text>);
-
-/// Kinds that another process can go on with, or do anew.
-fn repeatable() -> Vec<&'static str> {
-    [RunKind::Full, RunKind::Incremental, RunKind::Sweep].map(RunKind::as_str).to_vec()
-}
 
 fn running_sync(row: RunningRow) -> Option<RunningSync> {
     let (run, entity, kind, queued, stopping, step, processed, expected, per_second, started_at, holder) = row;
@@ -82,41 +76,17 @@ async fn cancel(connection: &mut Connection, tables: &SystemTables, entity: Enti
         return Ok(Cancelled::Asked(RunId(run)));
     }
     let logs = tables.logs();
-    let statement = sql("with gone as (update b24sync.runs set status = 'cancelled', finished_at = clock_timestamp() where status = 'queued' and kind <> 'webhook' and entity = ")
+    let statement = sql("with gone as (update b24sync.runs set status = 'cancelled', finished_at = clock_timestamp(), abandoned = false where (status = 'queued' or abandoned) and kind <> 'webhook' and entity = ")
         .bind::<SmallInt, _>(entity.type_id())
         .text(" returning run_id), logged as (update ")
         .table(logs)
         .text(" as l set status = 'cancelled', completed_at = ")
         .text(tables.now(logs, "completed_at"))
-        .text(" from gone where l.id = gone.run_id) select max(run_id) from gone")
-        .rows::<(Nullable<BigInt>,)>();
-    let (gone,): (Option<i64>,) = connection.load_one(statement).await?;
-    Ok(gone.map_or(Cancelled::NothingRunning, |run| Cancelled::Dequeued(RunId(run))))
-}
-
-/// Queues runs again whose process is gone, and lists what is queued.
-async fn waiting(connection: &mut Connection, tables: &SystemTables) -> Result<Vec<(EntityType, RunKind)>, Trouble> {
-    take_tokens_of_the_gone(connection).await?;
-    let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
-    let scopes: Vec<String> = EntityType::all().map(|entity| Scope::Sync(entity).to_string()).collect();
-    let statement = sql("with gone as (update b24sync.runs as r set status = case when r.cancel_requested then 'cancelled' else 'queued' end, finished_at = case when r.cancel_requested then clock_timestamp() end from unnest(")
-        .bind::<Array<SmallInt>, _>(entities)
-        .text("::smallint[], ")
-        .bind::<Array<Text>, _>(scopes)
-        .text("::text[]) as s(entity, scope) where r.entity = s.entity and r.status = 'running' and r.kind = any(")
-        .bind::<Array<Text>, _>(repeatable())
-        .text(") and not exists (select from b24sync.leases l where l.scope = s.scope and l.expires_at > clock_timestamp()) returning r.run_id, r.status) update ")
-        .table(tables.logs())
-        .text(" as l set status = gone.status from gone where l.id = gone.run_id");
-    connection.perform(statement).await?;
-    let statement = sql("select entity, kind from b24sync.runs where status = 'queued' and kind = any(")
-        .bind::<Array<Text>, _>(repeatable())
-        .text(") order by run_id")
-        .rows::<(SmallInt, Text)>();
-    let rows: Vec<(i16, String)> = connection.load_rows(statement).await?;
-    let known =
-        rows.into_iter().filter_map(|(entity, kind)| Some((EntityType::from_type_id(entity)?, kind.parse().ok()?)));
-    Ok(known.collect())
+        .text(" from gone where l.id = gone.run_id) select run_id from gone order by run_id")
+        .rows::<(BigInt,)>();
+    let gone: Vec<(i64,)> = connection.load_rows(statement).await?;
+    let gone: Vec<RunId> = gone.into_iter().map(|(run,)| RunId(run)).collect();
+    Ok(if gone.is_empty() { Cancelled::NothingRunning } else { Cancelled::Dequeued(gone) })
 }
 
 async fn last_runs(connection: &mut Connection) -> Result<(DateTime<Utc>, Vec<LastRun>), Trouble> {
@@ -260,7 +230,7 @@ impl RunBoard for PgStore {
     async fn waiting(&self) -> Result<Vec<(EntityType, RunKind)>, StoreError> {
         retrying("looking for syncs to do", || async {
             let mut transaction = self.begin().await?;
-            let work = Box::pin(waiting(&mut transaction, self.tables())).await;
+            let work = Box::pin(gone::waiting(&mut transaction, self.tables())).await;
             transaction.finish(work).await
         })
         .await

@@ -7,7 +7,7 @@ use b24sync_domain::ports::Standing;
 use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::run::{Ending, RunId, RunKind, RunStatus};
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz};
 use diesel::{OptionalExtension, QueryDsl};
 use diesel_async::RunQueryDsl as _;
 
@@ -18,9 +18,6 @@ use crate::records::forget_covered;
 use crate::schema::entity_progress;
 use crate::sql::sql;
 use crate::system_tables::SystemTables;
-
-/// The lease that run `r` of the entity with the name `s.key` is done under ([`Scope::of`](b24sync_domain::lease::Scope)).
-pub(super) const SCOPE_OF_RUN: &str = "case r.kind when 'webhook' then 'hints:' else 'sync:' end || s.key";
 
 /// Characters of an error that the log keeps.
 const LONGEST_ERROR: usize = 2_000;
@@ -233,63 +230,4 @@ async fn log(
         .bind::<BigInt, _>(run.0);
     connection.perform(statement).await?;
     Ok(())
-}
-
-/// Takes the tokens away of leases that have run out although a run is marked as running under them, so that an owner
-/// who was only slow cannot go on. Locks the leases' rows, so that nobody renews them while the runs are closed.
-pub(super) async fn take_tokens_of_the_gone(connection: &mut Connection) -> Result<(), Trouble> {
-    let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
-    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
-    let statement =
-        sql("update b24sync.leases set token = token + 1 where expires_at <= clock_timestamp() and scope in (select ")
-            .text(SCOPE_OF_RUN)
-            .text(" from unnest(")
-            .bind::<Array<SmallInt>, _>(entities)
-            .text("::smallint[], ")
-            .bind::<Array<Text>, _>(keys)
-            .text("::text[]) as s(entity, key) join b24sync.runs r on r.entity = s.entity and r.status = 'running')");
-    connection.perform(statement).await?;
-    Ok(())
-}
-
-/// Whether there are runs that [`close_abandoned`] would close.
-pub(super) async fn some_are_abandoned(connection: &mut Connection) -> Result<bool, Trouble> {
-    let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
-    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
-    let statement = sql("select exists (select from b24sync.runs r join unnest(")
-        .bind::<Array<SmallInt>, _>(entities)
-        .text("::smallint[], ")
-        .bind::<Array<Text>, _>(keys)
-        .text("::text[]) as s(entity, key) on r.entity = s.entity where r.status = 'running' and not exists (select from b24sync.leases l where l.scope = ")
-        .text(SCOPE_OF_RUN)
-        .text(" and l.expires_at > clock_timestamp()))")
-        .rows::<(Bool,)>();
-    let (some,): (bool,) = connection.load_one(statement).await?;
-    Ok(some)
-}
-
-/// Marks runs as interrupted whose lease is held by nobody, and takes the lease's token away, so that an owner who was
-/// only slow cannot go on. The runs stay resumable.
-pub(super) async fn close_abandoned(connection: &mut Connection, tables: &SystemTables) -> Result<u64, Trouble> {
-    let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
-    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
-    take_tokens_of_the_gone(connection).await?;
-    let logs = tables.logs();
-    let statement = sql("with closed as (update b24sync.runs as r set status = 'interrupted', finished_at = clock_timestamp() from unnest(")
-        .bind::<Array<SmallInt>, _>(entities)
-        .text("::smallint[], ")
-        .bind::<Array<Text>, _>(keys)
-        .text("::text[]) as s(entity, key) where r.entity = s.entity and r.status = 'running' and not exists (select from b24sync.leases l where l.scope = ")
-        .text(SCOPE_OF_RUN)
-        .text(" and l.expires_at > clock_timestamp()) returning r.run_id), logged as (update ")
-        .table(logs)
-        .text(" as l set status = 'interrupted', error_message = coalesce(l.error_message, 'its process ended without a word'), completed_at = ")
-        .text(tables.now(logs, "completed_at"))
-        .text(" from closed where l.id = closed.run_id returning l.id) select count(*) from closed")
-        .rows::<(BigInt,)>();
-    let (closed,): (i64,) = connection.load_one(statement).await?;
-    if closed > 0 {
-        tracing::info!(runs = closed, "closed {closed} abandoned runs");
-    }
-    Ok(u64::try_from(closed).unwrap_or_default())
 }

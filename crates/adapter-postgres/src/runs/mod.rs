@@ -2,6 +2,7 @@
 
 mod board;
 mod end;
+mod gone;
 mod logged;
 mod open;
 mod request;
@@ -147,11 +148,11 @@ impl RunLog for PgStore {
     async fn close_abandoned(&self) -> Result<u64, StoreError> {
         retrying("closing abandoned runs", || async {
             // Every look at the status asks for this, and there is hardly ever one.
-            if !end::some_are_abandoned(&mut *self.connections().lend().await?).await? {
+            if !gone::some_are_abandoned(&mut *self.connections().lend().await?).await? {
                 return Ok(0);
             }
             let mut transaction = self.begin().await?;
-            let work = end::close_abandoned(&mut transaction, self.tables()).await;
+            let work = gone::close_abandoned(&mut transaction, self.tables()).await;
             transaction.finish(work).await
         })
         .await

@@ -23,7 +23,7 @@ const OPENED: &str = " returning run_id, cursor, start_seq, source_start, proces
 
 /// What becomes of a run that is opened. One that only waited so far begins now: what was read while it waited was not
 /// read by it.
-const OPEN: &str = "update b24sync.runs set status = 'running', finished_at = null, start_seq = case when opened = 0 then nextval('b24sync.read_order') else start_seq end, started_at = case when opened = 0 then clock_timestamp() else started_at end, opened = opened + 1, opened_at = clock_timestamp(), processed_before = processed, cancel_requested = false, step = ''";
+const OPEN: &str = "update b24sync.runs set status = 'running', finished_at = null, start_seq = case when opened = 0 then nextval('b24sync.read_order') else start_seq end, started_at = case when opened = 0 then clock_timestamp() else started_at end, opened = opened + 1, opened_at = clock_timestamp(), processed_before = processed, cancel_requested = false, abandoned = false, step = ''";
 
 pub(super) async fn open(
     connection: &mut Connection,
@@ -117,7 +117,7 @@ async fn close_others(
         .bind::<Text, _>(kind.as_str())
         .text(" then 'interrupted' else status end, finished_at = case when status = 'queued' and kind <> ")
         .bind::<Text, _>(kind.as_str())
-        .text(" then null else coalesce(finished_at, clock_timestamp()) end where resumable and entity = ")
+        .text(" then null else coalesce(finished_at, clock_timestamp()) end, abandoned = false where resumable and entity = ")
         .bind::<SmallInt, _>(entity.type_id())
         .text(if kind == RunKind::Webhook { " and kind = 'webhook'" } else { "" })
         .text(" and (kind <> 'webhook' or ")
@@ -184,7 +184,7 @@ pub(super) async fn begin(
         .bind::<BigInt, _>(start)
         .text(", ")
         .bind::<Integer, _>(i32::from(status == RunStatus::Running))
-        .text(", clock_timestamp()) on conflict (run_id) do update set entity = excluded.entity, kind = excluded.kind, status = excluded.status, start_seq = excluded.start_seq, opened = excluded.opened, opened_at = excluded.opened_at, processed_before = 0, cancel_requested = false, step = '', expected = null, resumable = true, cursor = 0, source_start = null, processed = 0, quarantined = 0, started_at = clock_timestamp(), finished_at = null");
+        .text(", clock_timestamp()) on conflict (run_id) do update set entity = excluded.entity, kind = excluded.kind, status = excluded.status, start_seq = excluded.start_seq, opened = excluded.opened, opened_at = excluded.opened_at, processed_before = 0, cancel_requested = false, abandoned = false, step = '', expected = null, resumable = true, cursor = 0, source_start = null, processed = 0, quarantined = 0, started_at = clock_timestamp(), finished_at = null");
     connection.perform(statement).await?;
     Ok(Run {
         id: RunId(id),

@@ -58,8 +58,18 @@ fn write<E: AsRef<[u8]>>(
     Ok(IsNull::No)
 }
 
-fn micros(instant: DateTime<Utc>) -> [u8; 8] {
-    instant.timestamp_micros().saturating_sub(EPOCH_MICROS).to_be_bytes()
+/// What PostgreSQL counts from, for microseconds since 1970.
+pub(super) fn micros(since_1970: i64) -> [u8; 8] {
+    since_1970.saturating_sub(EPOCH_MICROS).to_be_bytes()
+}
+
+fn instant(instant: DateTime<Utc>) -> [u8; 8] {
+    micros(instant.timestamp_micros())
+}
+
+/// The same for a day.
+pub(super) fn days(day: NaiveDate) -> [u8; 4] {
+    (day.num_days_from_ce() - EPOCH_DAYS).to_be_bytes()
 }
 
 /// `text[]`.
@@ -98,13 +108,13 @@ pub(crate) struct InstantArray<'a>(pub(crate) &'a [Option<DateTime<Utc>>]);
 
 impl ToSql<Array<Nullable<Timestamp>>, Pg> for InstantArray<'_> {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> Result {
-        write(out, TIMESTAMP, self.0.len(), self.0.iter().map(|value| value.map(micros)))
+        write(out, TIMESTAMP, self.0.len(), self.0.iter().map(|value| value.map(instant)))
     }
 }
 
 impl ToSql<Array<Nullable<Timestamptz>>, Pg> for InstantArray<'_> {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> Result {
-        write(out, TIMESTAMPTZ, self.0.len(), self.0.iter().map(|value| value.map(micros)))
+        write(out, TIMESTAMPTZ, self.0.len(), self.0.iter().map(|value| value.map(instant)))
     }
 }
 
@@ -114,7 +124,6 @@ struct DateArray<'a>(&'a [Option<NaiveDate>]);
 
 impl ToSql<Array<Nullable<Date>>, Pg> for DateArray<'_> {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> Result {
-        let days = |day: NaiveDate| (day.num_days_from_ce() - EPOCH_DAYS).to_be_bytes();
         write(out, DATE, self.0.len(), self.0.iter().map(|value| value.map(days)))
     }
 }

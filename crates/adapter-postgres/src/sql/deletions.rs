@@ -10,15 +10,25 @@ use super::{Sql, Table, sql};
 /// Live records that no read since `since` has seen, and rows that no read has ever seen; not those that such a read
 /// has put into quarantine.
 pub(crate) fn unseen(table: Table<'_>, entity: i16, since: i64, after: i64, limit: i64) -> Sql<'_, (BigInt,)> {
-    sql("with e as (select ")
+    sql("select u.id from (\n  select i.item_id as id from b24sync.item_state i where i.deleted_at is null and i.entity = ")
         .bind::<SmallInt, _>(entity)
-        .text("::smallint as entity, ")
+        .text(" and i.read_seq < ")
         .bind::<BigInt, _>(since)
-        .text("::bigint as since, ")
-        .bind::<BigInt, _>(after)
-        .text("::bigint as after),\nr as (select case when t.bitrix_id ~ '^[1-9][0-9]{0,17}$' then t.bitrix_id::bigint end as id from ")
+        // Texts are compared, and only what is left over is looked at as a number: a whole table is cheap to join, but
+        // not to convert.
+        .text("\n  union\n  select case when r.bitrix_id ~ '^[1-9][0-9]{0,17}$' then r.bitrix_id::bigint end from (\n    select t.bitrix_id from ")
         .table(table)
-        .text(" as t)\nselect u.id from (\n  select i.item_id as id from b24sync.item_state i, e where i.entity = e.entity and i.deleted_at is null and i.read_seq < e.since and i.item_id > e.after\n  union\n  select r.id from r, e where r.id > e.after and not exists (select from b24sync.item_state i where i.entity = e.entity and i.item_id = r.id)\n  union\n  select q.item_id from b24sync.quarantine q, e where q.entity = e.entity and q.item_id > e.after and not exists (select from b24sync.item_state i where i.entity = e.entity and i.item_id = q.item_id and i.deleted_at is null)\n) u, e\nwhere not exists (select from b24sync.quarantine q where q.entity = e.entity and q.item_id = u.id and q.read_seq >= e.since)\norder by u.id limit ")
+        .text(" as t where not exists (select from b24sync.item_state i where i.item_id::text = t.bitrix_id and i.entity = ")
+        .bind::<SmallInt, _>(entity)
+        .text(")) r\n  union\n  select q.item_id from b24sync.quarantine q where q.entity = ")
+        .bind::<SmallInt, _>(entity)
+        .text(" and not exists (select from b24sync.item_state i where i.entity = q.entity and i.item_id = q.item_id and i.deleted_at is null)\n) u where u.id > ")
+        .bind::<BigInt, _>(after)
+        .text("\n  and not exists (select from b24sync.quarantine q where q.item_id = u.id and q.entity = ")
+        .bind::<SmallInt, _>(entity)
+        .text(" and q.read_seq >= ")
+        .bind::<BigInt, _>(since)
+        .text(")\norder by u.id limit ")
         .bind::<BigInt, _>(limit)
         .rows()
 }

@@ -51,12 +51,15 @@ fn upsert() {
         })
         .collect();
     let times = RowTimes { created_zoned: true, ..RowTimes::default() };
-    assert_snapshot!(text(&upsert::upsert(TABLE, times, &[], &cells)));
+    let statements = [text(&upsert::upsert(TABLE, times, &[], &cells)), text(&copy::copy(TABLE, &cells))];
+    assert_snapshot!(statements.join(";\n"));
 }
 
 #[test]
 fn guard() {
-    assert_snapshot!(text(&guard::accept(2, 7, &[], &[], &[])));
+    let statements =
+        [text(&guard::remembered(2, &[])), text(&guard::touch(2, 7, &[])), text(&guard::accept(2, 7, &[], &[], &[]))];
+    assert_snapshot!(statements.join(";\n"));
 }
 
 #[test]
@@ -66,7 +69,7 @@ fn around_the_guard() {
         text(&guard::fence("sync:deal".to_owned(), 3)),
         text(&guard::lock(2, &ids)),
         text(&guard::contested(2, 7, &ids)),
-        text(&guard::missing(TABLE, &ids)),
+        text(&guard::present(TABLE, &ids)),
         text(&guard::forget_content(2)),
     ];
     assert_snapshot!(statements.join(";\n"));

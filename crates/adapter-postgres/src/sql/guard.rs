@@ -28,6 +28,36 @@ pub(crate) fn lock(entity: i16, ids: &[RecordId]) -> Sql<'_, (BigInt, Nullable<B
         .rows()
 }
 
+/// The content that is remembered of live records: id, hash. Locks nothing.
+pub(crate) fn remembered(entity: i16, ids: &[RecordId]) -> Sql<'_, (BigInt, Bytea)> {
+    sql("select item_id, hash from b24sync.item_state where entity = ")
+        .bind::<SmallInt, _>(entity)
+        .text(" and item_id = any(")
+        .bind::<Array<BigInt>, _>(IdArray(ids))
+        .text(") and hash is not null and deleted_at is null")
+        .rows()
+}
+
+/// Step 1 of CORRECTNESS 4.1 for records whose content is the one that is remembered: id, and the hash, which has to be
+/// looked at again. Where nothing has changed, neither has the modification time, so that of the guard only the order of
+/// the reads is left.
+///
+/// One number stands for all rows of a statement, here and in [`accept`]: it has to be drawn after the read that brought
+/// them was over, and it is. There is no join here, because before the first `analyze` the planner would do it the wrong
+/// way round.
+pub(crate) fn touch(entity: i16, read: i64, ids: &[RecordId]) -> Sql<'_, (BigInt, Nullable<Bytea>)> {
+    sql("update b24sync.item_state set read_seq = ")
+        .bind::<BigInt, _>(read)
+        .text(", write_seq = (select nextval('b24sync.read_order')) where entity = ")
+        .bind::<SmallInt, _>(entity)
+        .text(" and item_id = any(")
+        .bind::<Array<BigInt>, _>(IdArray(ids))
+        .text(") and deleted_at is null and read_seq < ")
+        .bind::<BigInt, _>(read)
+        .text(" returning item_id, hash")
+        .rows()
+}
+
 /// Step 1 of CORRECTNESS 4.1: id, accepted.
 pub(crate) fn accept<'a>(
     entity: i16,
@@ -46,7 +76,7 @@ pub(crate) fn accept<'a>(
         .bind::<SmallInt, _>(entity)
         .text(", item_id, ")
         .bind::<BigInt, _>(read)
-        .text(", nextval('b24sync.read_order'), modified, hash from i order by item_id\n  on conflict (entity, item_id) do update\n    set read_seq = excluded.read_seq, write_seq = nextval('b24sync.read_order'),\n        modified = excluded.modified, hash = excluded.hash, deleted_at = null\n  where excluded.read_seq > s.read_seq\n    and (excluded.read_seq > s.write_seq\n         or (s.deleted_at is null\n             and (s.modified is null or excluded.modified is null\n                  or excluded.modified >= s.modified)))\n  returning s.item_id)\nselect i.item_id, w.item_id is not null as accepted from i left join w using (item_id)")
+        .text(", (select nextval('b24sync.read_order')), modified, hash from i order by item_id\n  on conflict (entity, item_id) do update\n    set read_seq = excluded.read_seq, write_seq = excluded.write_seq,\n        modified = excluded.modified, hash = excluded.hash, deleted_at = null\n  where excluded.read_seq > s.read_seq\n    and (excluded.read_seq > s.write_seq\n         or (s.deleted_at is null\n             and (s.modified is null or excluded.modified is null\n                  or excluded.modified >= s.modified)))\n  returning s.item_id)\nselect i.item_id, w.item_id is not null as accepted from i left join w using (item_id)")
         .rows()
 }
 
@@ -62,13 +92,14 @@ pub(crate) fn contested(entity: i16, read: i64, refused: &[RecordId]) -> Sql<'_,
         .rows()
 }
 
-/// Which of these records have no row in their table, whatever is remembered of them.
-pub(crate) fn missing<'a>(table: Table<'a>, ids: &'a [RecordId]) -> Sql<'a, (BigInt,)> {
-    sql("select u.id from unnest(")
-        .bind::<Array<BigInt>, _>(IdArray(ids))
-        .text("::bigint[]) as u(id) where not exists (select from ")
+/// Which of these records have a row in their table, whatever is remembered of them.
+pub(crate) fn present<'a>(table: Table<'a>, ids: &[RecordId]) -> Sql<'a, (Text,)> {
+    let ids: Vec<String> = ids.iter().map(|id| id.get().to_string()).collect();
+    sql("select bitrix_id::text from ")
         .table(table)
-        .text(" as t where t.bitrix_id = u.id::text)")
+        .text(" where bitrix_id = any(")
+        .bind::<Array<Text>, _>(ids)
+        .text(")")
         .rows()
 }
 

@@ -9,10 +9,12 @@ pub(crate) mod arrays;
 pub(crate) mod budget;
 pub(crate) mod catalog;
 pub(crate) mod compare;
+pub(crate) mod copy;
 pub(crate) mod ddl;
 pub(crate) mod deletions;
 pub(crate) mod fingerprints;
 pub(crate) mod guard;
+mod numeric;
 pub(crate) mod upsert;
 
 use std::borrow::Cow;

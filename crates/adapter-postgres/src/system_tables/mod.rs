@@ -41,6 +41,11 @@ pub(crate) async fn bring(
     Ok(found)
 }
 
+/// Names of the tables, without their schema.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    definition::ALL.into_iter().map(|table| table.name)
+}
+
 /// Names of the tables, and which of their times know a time zone: in tables of the Python service either may be.
 #[derive(Debug, Clone)]
 pub(crate) struct SystemTables {

@@ -121,6 +121,11 @@ impl KeyCache {
         self.lock().usable(self.clock.now()).map(|(set, _)| set).ok_or(Refusal::KeysUnavailable)
     }
 
+    /// Asks now, whatever is known, and keeps nothing: for whoever wants to know why it fails.
+    pub(crate) async fn ask_now(&self) -> Result<KeySet, FetchError> {
+        self.fetcher.fetch().await
+    }
+
     /// Forgets everything, and what is under way as well.
     pub(crate) fn purge(&self) {
         let mut state = self.lock();

@@ -90,12 +90,12 @@ impl SettingsControl for ControlService {
 
     async fn change(&self, change: &SettingsChange, actor: &Actor) -> Result<EntitySettings, StoreError> {
         let changed = self.ports.settings.change(change, actor).await?;
-        if change.webhook_enabled == Some(true) && changed.enabled {
+        if changed.what.webhook_enabled == Some(true) && changed.settings.enabled {
             // Events that came while they were switched off were not kept.
             self.ports.runs.request(change.entity, RunKind::Incremental).await?;
             self.ports.runs.request(change.entity, RunKind::Sweep).await?;
         }
-        Ok(changed)
+        Ok(changed.settings)
     }
 
     async fn audit(&self, action: &'static str, entity: Option<EntityType>, actor: &Actor) -> Result<(), StoreError> {

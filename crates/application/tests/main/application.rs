@@ -490,3 +490,16 @@ async fn with_an_incoming_webhook_a_person_is_told_what_to_do() {
     let named = ByHand::new(false, HandlerUrl::below("https://named.example", false).ok());
     assert!(told(named.registered().await.unwrap_err()).contains("https://named.example/api/v1/webhooks/bitrix"));
 }
+
+#[tokio::test]
+async fn handlers_that_are_missing_are_named_and_nothing_is_bound() {
+    let stand = Stand::on(Portal::installed());
+    let service = stand.service("me");
+    assert_eq!(service.missing().await.unwrap(), None, "nobody registered");
+    service.register(BASE).await.unwrap();
+    assert_eq!(service.missing().await.unwrap(), Some(BTreeSet::new()));
+    let gone = BoundHandler { event: "ONCRMDEALADD".to_owned(), handler: Some(HANDLER.to_owned()) };
+    assert!(stand.portal.know().handlers.remove(&gone));
+    assert_eq!(service.missing().await.unwrap(), Some(BTreeSet::from(["ONCRMDEALADD".to_owned()])));
+    assert!(!stand.portal.know().handlers.contains(&gone));
+}

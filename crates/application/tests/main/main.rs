@@ -5,6 +5,7 @@ mod application;
 mod backfill;
 mod by_id;
 mod deletions;
+mod doctor;
 mod drift;
 mod hints;
 mod holding;

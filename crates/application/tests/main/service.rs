@@ -102,6 +102,24 @@ async fn what_is_due_is_done_and_a_second_instance_takes_over() {
     );
 }
 
+#[tokio::test]
+async fn events_that_are_switched_on_are_made_up_for_and_those_that_were_on_are_not() {
+    let stage = Stage::new(1);
+    let switch = async |on: bool| {
+        let events =
+            SettingsChange { entity: deal(), enabled: None, sync_interval_minutes: None, webhook_enabled: Some(on) };
+        control(&stage).change(&events, &actor()).await.unwrap();
+    };
+    switch(true).await;
+    assert!(statuses(&stage).await.is_empty(), "they were on");
+    switch(false).await;
+    assert!(statuses(&stage).await.is_empty());
+    switch(true).await;
+    assert_eq!(statuses(&stage).await, ["sweep queued", "incremental queued"]);
+    switch(true).await;
+    assert_eq!(statuses(&stage).await.len(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_service_that_stops_queues_what_it_was_at_and_another_goes_on_with_it() {
     let stage = Stage::new(1_000);
@@ -133,7 +151,7 @@ async fn a_sync_stops_when_somebody_asks_it_to_and_the_next_one_goes_on() {
     assert_eq!(control.cancel(deal()).await.unwrap(), Cancelled::NothingRunning);
     let started = control.start(deal(), RunKind::Full).await.unwrap();
     assert!(control.start(deal(), RunKind::Full).await.unwrap().already_running);
-    assert_eq!(control.cancel(deal()).await.unwrap(), Cancelled::Dequeued(started.run));
+    assert_eq!(control.cancel(deal()).await.unwrap(), Cancelled::Dequeued(vec![started.run]));
     let started = control.start(deal(), RunKind::Full).await.unwrap();
     stage.portal.slow_down(Duration::from_secs(1));
     let stop = CancellationToken::new();

@@ -61,6 +61,12 @@ pub async fn run(args: InboxArgs, output: Output) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         InboxCommand::Discard(chosen) => {
+            if chosen.entity.is_none() && !chosen.all {
+                return Err(Failure::usage(
+                    "what is discarded is gone: say which events".to_owned(),
+                    "name an entity, or give --all for those of every entity",
+                ));
+            }
             let count =
                 change(&chosen, output, async |inbox, filter, actor| inbox.discard(filter, actor).await).await?;
             say(count, "discarded", &format!("{count} are forgotten"), output);

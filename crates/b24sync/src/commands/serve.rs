@@ -103,6 +103,9 @@ pub async fn run(args: ServeArgs, output: Output) -> Result<ExitCode, Failure> {
     tasks.close();
     tasks.wait().await;
     database.close(output).await;
+    if result.is_ok() {
+        tracing::info!("the service has stopped");
+    }
     result.map(|()| ExitCode::SUCCESS)
 }
 

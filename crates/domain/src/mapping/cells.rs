@@ -13,28 +13,45 @@ use super::value::Cell;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Texts {
     data: String,
-    /// End of each text in `data`; `None` is NULL.
-    ends: Vec<Option<usize>>,
+    /// End of each text in `data`, where the next one begins; with [`NULL`] set there is none.
+    ends: Vec<usize>,
 }
 
+/// A bit that no length has: nothing in memory is longer than `isize::MAX`.
+const NULL: usize = 1 << (usize::BITS - 1);
+
 impl Texts {
+    fn with_capacity(rows: usize) -> Texts {
+        Texts { data: String::new(), ends: Vec::with_capacity(rows) }
+    }
+
     /// Appends a text, or NULL.
     pub fn push(&mut self, text: Option<&str>) {
-        self.ends.push(text.map(|text| {
-            self.data.push_str(text);
-            self.data.len()
-        }));
+        self.data.push_str(text.unwrap_or_default());
+        let end = self.data.len();
+        self.ends.push(if text.is_some() { end } else { end | NULL });
+    }
+
+    /// The text of a row; `None` where it is NULL, or where there is no such row.
+    pub fn get(&self, row: usize) -> Option<&str> {
+        let end = self.ends.get(row).copied().filter(|end| end & NULL == 0)?;
+        self.data.get(self.end_of_first(row)..end)
     }
 
     /// The texts in order.
     pub fn iter(&self) -> impl Iterator<Item = Option<&str>> {
-        let mut start = 0;
-        self.ends.iter().map(move |end| {
-            let end = (*end)?;
-            let text = self.data.get(start..end);
-            start = end;
-            text
-        })
+        (0..self.ends.len()).map(|row| self.get(row))
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.ends.truncate(rows);
+        self.data.truncate(self.end_of_first(self.ends.len()));
+    }
+
+    /// Where the first texts end.
+    fn end_of_first(&self, rows: usize) -> usize {
+        let last = rows.checked_sub(1).and_then(|last| self.ends.get(last));
+        last.map_or(0, |end| end & !NULL)
     }
 
     /// How many there are.
@@ -71,14 +88,32 @@ pub enum ColumnData {
 impl ColumnData {
     /// An empty column of this type.
     pub fn new(column_type: ColumnType) -> ColumnData {
+        ColumnData::with_capacity(column_type, 0)
+    }
+
+    /// An empty column of this type with room for so many cells.
+    pub fn with_capacity(column_type: ColumnType, rows: usize) -> ColumnData {
         match column_type {
             ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Numeric | ColumnType::Jsonb | ColumnType::Json => {
-                ColumnData::Texts(Texts::default())
+                ColumnData::Texts(Texts::with_capacity(rows))
             }
-            ColumnType::SmallInt | ColumnType::Integer | ColumnType::BigInt => ColumnData::Integers(Vec::new()),
-            ColumnType::Boolean => ColumnData::Booleans(Vec::new()),
-            ColumnType::Timestamp | ColumnType::TimestampTz => ColumnData::Instants(Vec::new()),
-            ColumnType::Date => ColumnData::Dates(Vec::new()),
+            ColumnType::SmallInt | ColumnType::Integer | ColumnType::BigInt => {
+                ColumnData::Integers(Vec::with_capacity(rows))
+            }
+            ColumnType::Boolean => ColumnData::Booleans(Vec::with_capacity(rows)),
+            ColumnType::Timestamp | ColumnType::TimestampTz => ColumnData::Instants(Vec::with_capacity(rows)),
+            ColumnType::Date => ColumnData::Dates(Vec::with_capacity(rows)),
+        }
+    }
+
+    /// Takes back all cells but the first ones.
+    pub fn truncate(&mut self, rows: usize) {
+        match self {
+            ColumnData::Texts(texts) => texts.truncate(rows),
+            ColumnData::Integers(values) => values.truncate(rows),
+            ColumnData::Booleans(values) => values.truncate(rows),
+            ColumnData::Instants(values) => values.truncate(rows),
+            ColumnData::Dates(values) => values.truncate(rows),
         }
     }
 
@@ -295,7 +330,13 @@ mod tests {
         }
         assert_eq!(texts.iter().collect::<Vec<_>>(), [Some("a"), None, Some(""), Some("bc")]);
         let selected = ColumnData::Texts(texts).select(&[false, true, true, true]);
-        let ColumnData::Texts(selected) = selected else { panic!("texts stay texts") };
+        let ColumnData::Texts(mut selected) = selected else { panic!("texts stay texts") };
         assert_eq!(selected.iter().collect::<Vec<_>>(), [None, Some(""), Some("bc")]);
+        selected.truncate(2);
+        selected.push(Some("d"));
+        assert_eq!(selected.iter().collect::<Vec<_>>(), [None, Some(""), Some("d")]);
+        selected.truncate(1);
+        selected.push(Some("e"));
+        assert_eq!(selected.iter().collect::<Vec<_>>(), [None, Some("e")]);
     }
 }

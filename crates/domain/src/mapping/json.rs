@@ -112,6 +112,12 @@ impl<'de> serde::Deserialize<'de> for Key<'de> {
 
 /// Appends a string as JSON.
 pub fn push_string(out: &mut String, text: &str) {
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     // Serialising a `str` cannot fail.
     out.push_str(&serde_json::to_string(text).unwrap_or_default());
 }

@@ -32,6 +32,16 @@ const SHAPE_CHARACTERS: usize = 40;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentHash(pub [u8; 16]);
 
+impl ContentHash {
+    /// Of a record's content in its one spelling.
+    pub fn of(content: &[u8]) -> ContentHash {
+        let digest = Sha256::digest(content);
+        let mut hash = [0; 16];
+        hash.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        ContentHash(hash)
+    }
+}
+
 /// A column of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
@@ -220,9 +230,7 @@ struct Mapper<'a> {
     content: Vec<u8>,
 }
 
-/// A row's cells in the order of the columns, or who is to blame that there is no row.
-type RowCells<'a> = Result<Vec<Cell<'a>>, Blame<'a>>;
-
+/// Who is to blame that there is no row.
 struct Blame<'a> {
     field: &'a str,
     reason: String,
@@ -243,7 +251,7 @@ impl<'a> Mapper<'a> {
             ids: Vec::with_capacity(batch.len()),
             modified: Vec::with_capacity(batch.len()),
             hashes: Vec::with_capacity(batch.len()),
-            columns: columns(mapping),
+            columns: columns(mapping, batch.len()),
         };
         Mapper {
             mapping,
@@ -260,31 +268,34 @@ impl<'a> Mapper<'a> {
     fn row(&mut self, row: usize) {
         let Some(id) = self.batch.ids().get(row).copied() else { return };
         match self.cells(row) {
-            Ok(cells) => {
+            Ok(()) => {
                 self.rows.ids.push(id);
                 self.rows.modified.push(self.batch.modified(row));
-                self.rows.hashes.push(hash(&self.content));
-                for (column, cell) in self.rows.columns.iter_mut().zip(&cells) {
-                    column.data.push(cell);
-                }
+                self.rows.hashes.push(ContentHash::of(&self.content));
             }
-            Err(blame) => self.rejected.push(Rejection {
-                id,
-                field: Some(blame.field.to_owned()),
-                reason: blame.reason,
-                excerpt: blame.excerpt.map(|json| json.chars().take(EXCERPT_CHARACTERS).collect()),
-            }),
+            Err(blame) => {
+                let rows = self.rows.ids.len();
+                self.rows.columns.iter_mut().for_each(|column| column.data.truncate(rows));
+                self.rejected.push(Rejection {
+                    id,
+                    field: Some(blame.field.to_owned()),
+                    reason: blame.reason,
+                    excerpt: blame.excerpt.map(|json| json.chars().take(EXCERPT_CHARACTERS).collect()),
+                });
+            }
         }
     }
 
-    fn cells(&mut self, row: usize) -> RowCells<'a> {
+    /// Appends a cell to each column. Where somebody is to blame, some columns have one more than others.
+    fn cells(&mut self, row: usize) -> Result<(), Blame<'a>> {
         self.content.clear();
         self.content.push(HASH_VERSION);
-        let mut cells = Vec::with_capacity(self.rows.columns.len());
+        let mut column = 0;
         let mut overflow = Overflow::default();
         for (position, field) in self.mapping.fields.iter().enumerate() {
-            let Some(json) = self.batch.value(row, position) else {
-                cells.extend(targets(field).map(|_| Cell::Null));
+            // What is absent and what is `null` is nothing, whatever the field's kind.
+            let Some(json) = self.batch.value(row, position).filter(|json| *json != "null") else {
+                targets(field).for_each(|_| self.push(&mut column, &Cell::Null));
                 continue;
             };
             let blame = |error: &ValueError| Blame {
@@ -299,15 +310,25 @@ impl<'a> Mapper<'a> {
             let converted =
                 value::convert(field.kind, field.multiple, json, self.offset).map_err(|error| blame(&error))?;
             for (target, cell) in targets(field).zip(std::iter::once(converted.cell).chain(converted.currency)) {
-                cells.push(self.fitted(field, target, cell, json)?);
+                let cell = self.fitted(field, target, cell, json)?;
+                self.push(&mut column, &cell);
             }
         }
         for (name, json) in self.strays.get(row).into_iter().flatten() {
             let blame = |error: ValueError| Blame { field: name, reason: error.to_string(), excerpt: None };
             overflow.push(name, value::undescribed(json).map_err(blame)?);
         }
-        self.overflow(overflow, &mut cells);
-        Ok(cells)
+        if let Some(cell) = self.overflow(overflow) {
+            self.push(&mut column, &cell);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, column: &mut usize, cell: &Cell<'_>) {
+        if let Some(column) = self.rows.columns.get_mut(*column) {
+            column.data.push(cell);
+        }
+        *column += 1;
     }
 
     fn fitted(
@@ -351,7 +372,8 @@ impl<'a> Mapper<'a> {
         }
     }
 
-    fn overflow(&mut self, overflow: Overflow<'a>, cells: &mut Vec<Cell<'a>>) {
+    /// The overflow column's cell, if the table has the column.
+    fn overflow(&mut self, overflow: Overflow<'_>) -> Option<Cell<'a>> {
         let object = overflow.into_json();
         if let Some(object) = &object {
             feed(&mut self.content, OVERFLOW_COLUMN, &Cell::Json(object.as_str().into()));
@@ -359,9 +381,7 @@ impl<'a> Mapper<'a> {
                 self.needs.insert(SchemaNeed::Overflow);
             }
         }
-        if self.mapping.overflow {
-            cells.push(object.map_or(Cell::Null, |object| Cell::Json(object.into())));
-        }
+        self.mapping.overflow.then(|| object.map_or(Cell::Null, |object| Cell::Json(object.into())))
     }
 }
 
@@ -407,15 +427,17 @@ fn targets(field: &MappedField) -> impl Iterator<Item = &Target> {
         .filter(|target| matches!(target, Target::Column { .. }))
 }
 
-fn columns(mapping: &TableMapping) -> Vec<Column> {
+fn columns(mapping: &TableMapping, rows: usize) -> Vec<Column> {
     let mut columns: Vec<Column> = mapping
         .fields
         .iter()
         .flat_map(targets)
         .filter_map(|target| match target {
-            Target::Column { name, column_type, .. } => {
-                Some(Column { name: name.clone(), column_type: *column_type, data: ColumnData::new(*column_type) })
-            }
+            Target::Column { name, column_type, .. } => Some(Column {
+                name: name.clone(),
+                column_type: *column_type,
+                data: ColumnData::with_capacity(*column_type, rows),
+            }),
             Target::Overflow => None,
         })
         .collect();
@@ -423,7 +445,7 @@ fn columns(mapping: &TableMapping) -> Vec<Column> {
         columns.push(Column {
             name: ColumnName::existing(OVERFLOW_COLUMN),
             column_type: ColumnType::Jsonb,
-            data: ColumnData::new(ColumnType::Jsonb),
+            data: ColumnData::with_capacity(ColumnType::Jsonb, rows),
         });
     }
     columns
@@ -456,13 +478,6 @@ fn feed(content: &mut Vec<u8>, column: &str, cell: &Cell<'_>) {
     content.push(tag);
     content.extend_from_slice(&bytes.len().to_be_bytes());
     content.extend_from_slice(bytes);
-}
-
-fn hash(content: &[u8]) -> ContentHash {
-    let digest = Sha256::digest(content);
-    let mut hash = [0; 16];
-    hash.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-    ContentHash(hash)
 }
 
 #[cfg(test)]

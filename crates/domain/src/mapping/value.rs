@@ -124,7 +124,8 @@ fn text(token: Token<'_>, empty: Empty) -> Result<Cell<'_>, ValueError> {
     }
     match token {
         Token::Text(text) if text.is_empty() && empty == Empty::IsNull => Ok(Cell::Null),
-        Token::Text(text) if text.contains('\0') => Err(ValueError::NulCharacter),
+        // JSON has control characters as escapes only, and a text with escapes is never borrowed.
+        Token::Text(Cow::Owned(text)) if text.contains('\0') => Err(ValueError::NulCharacter),
         Token::Text(text) => Ok(Cell::Text(text)),
         Token::Number(number) => Ok(Cell::Text(Cow::Borrowed(number))),
         Token::Bool(_) => Ok(Cell::Text(Cow::Borrowed("true"))),

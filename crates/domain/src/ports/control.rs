@@ -53,12 +53,12 @@ pub struct RunningSync {
 }
 
 /// What became of the wish to stop a sync.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cancelled {
     /// It was asked to stop; it ends as `cancelled` within seconds.
     Asked(RunId),
-    /// It was queued, and is no more.
-    Dequeued(RunId),
+    /// These were queued, the oldest first, and are no more.
+    Dequeued(Vec<RunId>),
     /// There is none.
     NothingRunning,
 }
@@ -162,7 +162,7 @@ pub trait SettingsControl: Send + Sync {
     /// Minutes between scheduled syncs of an entity that has none of its own.
     fn default_interval_minutes(&self) -> i32;
 
-    /// Changes settings, and remembers who did. Effective on every instance within seconds.
+    /// Changes settings, and remembers who did; what is so already stays without a word. Effective on every instance within seconds.
     async fn change(&self, change: &SettingsChange, actor: &Actor) -> Result<EntitySettings, StoreError>;
 
     /// Remembers that somebody did something else that changes the service's course (`sync.start`, `sync.cancel`).

@@ -3,6 +3,7 @@
 
 mod application;
 mod control;
+mod doctor;
 mod inbound;
 mod inbox;
 mod outbound;
@@ -10,6 +11,7 @@ mod pacing;
 
 pub use application::*;
 pub use control::*;
+pub use doctor::*;
 pub use inbound::*;
 pub use inbox::*;
 pub use outbound::*;

@@ -20,7 +20,7 @@ use crate::reconcile::Fingerprint;
 use crate::record::{Layout, ReadToken, RecordBatch};
 use crate::run::{Ending, Run, RunId, RunKind, RunStatus};
 use crate::schedule::LastRun;
-use crate::settings::{EntitySettings, SettingsChange};
+use crate::settings::{Changed, EntitySettings, SettingsChange};
 
 /// What to list.
 #[derive(Debug, Clone)]
@@ -367,7 +367,9 @@ pub trait RunLog: Send + Sync {
     /// Ends a run that did not complete.
     async fn end(&self, run: RunId, ending: &Ending, lease: &Lease) -> Result<(), StoreError>;
 
-    /// Closes runs that are marked as running although nobody holds their lease any more. Returns how many.
+    /// Closes runs that are marked as running although nobody holds their lease any more: as interrupted, or as cancelled
+    /// where that was asked of them. Those that can be gone on with are [waiting](RunBoard::waiting) all the same, until
+    /// another run of their entity is opened or somebody cancels them. Returns how many.
     async fn close_abandoned(&self) -> Result<u64, StoreError>;
 
     /// The last runs, newest first.
@@ -382,7 +384,7 @@ pub trait RunBoard: Send + Sync {
     /// run, and needs no lease.
     async fn note(&self, run: RunId, step: &'static str, expected: Option<u64>) -> Result<(), StoreError>;
 
-    /// Asks the entity's run that is on to stop, or takes back the one that is queued.
+    /// Asks the entity's run that is on to stop, or takes back what is queued or to be gone on with.
     async fn cancel(&self, entity: EntityType) -> Result<Cancelled, StoreError>;
 
     /// Whether somebody asked this run to stop.
@@ -392,7 +394,7 @@ pub trait RunBoard: Send + Sync {
     async fn running(&self) -> Result<Vec<RunningSync>, StoreError>;
 
     /// Runs that were queued before or are to be gone on with because the process that was at them is gone, oldest
-    /// first. Those of the gone are queued again on the way.
+    /// first. Those of the gone are queued again on the way, also where the log says already that they were interrupted.
     async fn waiting(&self) -> Result<Vec<(EntityType, RunKind)>, StoreError>;
 
     /// When each kind of run of each entity was begun or asked for last, and the time now, both by the store's clock.
@@ -413,8 +415,9 @@ pub trait SettingsStore: Send + Sync {
     /// Settings of every entity, in the catalogue's order.
     async fn settings(&self) -> Result<Vec<EntitySettings>, StoreError>;
 
-    /// Changes settings and remembers who did, in one transaction.
-    async fn change(&self, change: &SettingsChange, actor: &Actor) -> Result<EntitySettings, StoreError>;
+    /// Changes settings and remembers who changed what, in one transaction. What is so already is not written, and not
+    /// remembered.
+    async fn change(&self, change: &SettingsChange, actor: &Actor) -> Result<Changed, StoreError>;
 
     /// Remembers who did something.
     async fn audit(&self, action: &'static str, entity: Option<EntityType>, actor: &Actor) -> Result<(), StoreError>;
@@ -520,7 +523,7 @@ pub struct EntityOverview {
     pub rows: Option<i64>,
     /// Records in quarantine.
     pub quarantined: i64,
-    /// Its last run.
+    /// The run that is on or to be gone on with, else its last one.
     pub last_run: Option<LoggedRun>,
     /// Portal time up to which it is complete.
     pub watermark: Option<DateTime<Utc>>,
@@ -575,7 +578,7 @@ pub trait StatusStore: Send + Sync {
 /// Tells the time.
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait Clock: Send + Sync {
-    /// Now, by this machine's clock. Never compared with the portal's or the database's.
+    /// Now, by this machine's clock. Compared with the portal's or the database's by the self-test only.
     fn now(&self) -> DateTime<Utc>;
 }
 

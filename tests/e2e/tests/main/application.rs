@@ -92,6 +92,41 @@ async fn an_application_is_installed_syncs_registers_and_hears_of_every_change()
     assert!(secrets.iter().all(|secret| !stored.contains(secret)), "tokens are sealed");
 }
 
+/// What the self-test says of the handlers, and of access to the portal.
+async fn doctor(stage: &Stage) -> (Value, Value) {
+    let mut command = stage.command(&["doctor", "--output", "json"]);
+    command.envs(settings(stage));
+    let finished = crate::stage::finish(command).await;
+    assert!(![SECRET, KEY].iter().any(|secret| finished.stdout.contains(secret)), "{finished:?}");
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
+    let found = |name: &str| report["checks"].as_array().unwrap().iter().find(|line| line["name"] == name).cloned();
+    (found("portal.reachable").unwrap(), found("events.handlers").unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_self_test_misses_handlers_and_tokens() {
+    let stage = stage().await;
+    let service = start(&stage);
+    let client = stage.client().await;
+    let (portal, _) = doctor(&stage).await;
+    assert_eq!(portal["verdict"], "fail", "{portal}");
+    assert!(portal["seen"].as_str().unwrap().contains("not installed"), "{portal}");
+    install(&stage, &service);
+    until(&client, "the tokens", "select count(*) from b24sync.application where sealed is not null").await;
+    let (portal, handlers) = doctor(&stage).await;
+    assert_eq!((portal["verdict"].as_str(), handlers["verdict"].as_str()), (Some("ok"), Some("warn")), "{handlers}");
+    let register = format!("/api/v1/webhooks/register?handler_base_url=http://{}", service.address);
+    assert_eq!(service.ask("POST", &register, Some(&token(Some("admin"))), None).0, 200);
+    let (_, handlers) = doctor(&stage).await;
+    assert_eq!(handlers["verdict"], "ok", "{handlers}");
+    // Nobody is there to bind again what the new version loses.
+    drop(service);
+    stage.portal().update_application();
+    let (_, handlers) = doctor(&stage).await;
+    assert_eq!(handlers["verdict"], "fail", "{handlers}");
+    assert!(handlers["seen"].as_str().unwrap().contains("no handler for ON"), "{handlers}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_were_all_lost_come_from_the_offline_queue() {
     let stage = stage().await;

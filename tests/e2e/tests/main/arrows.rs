@@ -57,6 +57,7 @@ fn crates_depend_on_each_other_as_the_architecture_says() {
         ("b24sync-pg-harness", &["b24sync-embedded-postgres"]),
         ("b24sync-portal-emulator", &[]),
         ("b24sync-e2e", &["b24sync"]),
+        ("b24sync-bench", &["b24sync-pg-harness"]),
     ];
     let allowed: BTreeMap<String, BTreeSet<String>> =
         allowed.iter().map(|(name, on)| ((*name).to_owned(), on.iter().map(|on| (*on).to_owned()).collect())).collect();

@@ -102,6 +102,7 @@ async fn what_nothing_proves_becomes_a_dead_letter_that_people_see_retry_and_dis
     until(&client, "a dead letter", "select count(*) from b24sync.hints where dead_at is not null").await;
     let listed = service.get("/api/v1/inbox?state=dead", &viewer);
     assert_eq!((&listed["total"], &listed["entries"][0]["attempts"]), (&Value::from(1), &Value::from(12)), "{listed}");
+    assert_eq!(stage.run(&["inbox", "discard"]).await.code, Some(2), "of which entity?");
     let shown = stage.run(&["inbox", "list", "--dead"]).await.expect_success().stdout;
     assert!(shown.contains("lead") && shown.contains("dead") && shown.contains("proved"), "{shown}");
     stage.portal().unhide(Entity::Lead);
@@ -110,7 +111,8 @@ async fn what_nothing_proves_becomes_a_dead_letter_that_people_see_retry_and_dis
     assert_eq!((status, &retried["count"]), (200, &Value::from(1)), "{retried}");
     until(&client, "the end of the row", &row.replace("count(*)", "1 - count(*)")).await;
     assert_eq!(service.ask("POST", "/api/v1/inbox/discard", Some(&operator), Some(&json!({}))).0, 403);
-    assert_eq!(service.ask("POST", "/api/v1/inbox/discard", Some(&admin), Some(&json!({}))).0, 200);
+    assert_eq!(service.ask("POST", "/api/v1/inbox/discard", Some(&admin), Some(&json!({}))).0, 422);
+    assert_eq!(service.ask("POST", "/api/v1/inbox/discard", Some(&admin), Some(&json!({ "all": true }))).0, 200);
 }
 
 /// More than fit into a request, so that controls of the one are not in the other.

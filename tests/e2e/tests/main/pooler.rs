@@ -1,4 +1,5 @@
-//! P1: the program behind PgBouncer in transaction mode, where no connection keeps anything between transactions.
+//! P1: the program behind PgBouncer in transaction mode, where no connection keeps anything between transactions; and
+//! what the self-test says of a pooler.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -18,8 +19,8 @@ fn program() -> Option<PathBuf> {
     found
 }
 
-/// A pooler with one connection to the server. Versions before 1.21 do not keep prepared statements of several
-/// connections apart, so that each run of the program gets a pooler of its own.
+/// A pooler. Versions before 1.21 do not keep prepared statements of several connections apart, so that each run of the
+/// program gets a pooler of its own, with one connection to the server.
 struct Pooler {
     process: Child,
     port: u16,
@@ -27,11 +28,15 @@ struct Pooler {
 
 impl Pooler {
     fn start(program: &Path, directory: &Path, server: &Server) -> Pooler {
+        Pooler::start_with(program, directory, server, "transaction", 1)
+    }
+
+    fn start_with(program: &Path, directory: &Path, server: &Server, mode: &str, size: u32) -> Pooler {
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let settings = format!(
             "[databases]\n{database} = host=127.0.0.1 port={server_port} user={user} password={password}\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
-             pool_mode = transaction\ndefault_pool_size = 1\nmax_client_conn = 50\n",
+             pool_mode = {mode}\ndefault_pool_size = {size}\nmax_client_conn = 50\n",
             database = server.database,
             server_port = server.port,
             user = server.user,
@@ -117,4 +122,49 @@ async fn everything_works_behind_a_transaction_pooler() {
     let (entity, table) = (Entity::Deal, "crm_deals");
     crate::compare::entity_differences(stage.portal(), &client, Dialect::Item, entity, table, &mut found).await;
     assert!(found.is_empty(), "{:#?}", &found[..found.len().min(10)]);
+}
+
+/// Whether this PgBouncer can keep prepared statements apart; then it does so by default.
+fn keeps_statements(program: &Path) -> bool {
+    let output = Command::new(program).arg("--version").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let version = text.split_whitespace().nth(1).unwrap();
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap());
+    // 1.21 can, but only from 1.24 on does it by default.
+    (parts.next().unwrap(), parts.next().unwrap()) >= (1, 24)
+}
+
+#[tokio::test]
+async fn the_self_test_tells_which_pooler_is_on_the_way() {
+    let Some(program) = program() else {
+        println!("no PgBouncer on this machine: nothing was tested");
+        return;
+    };
+    let stage = Stage::new(PortalConfig { counts: Counts::deals(0), ..PortalConfig::default() }).await;
+    stage.run(&["migrate"]).await.expect_success();
+    let server = Server::of(&stage.database.url());
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let apart =
+        if keeps_statements(&program) { ("ok", "which is fine") } else { ("fail", "keep prepared statements apart") };
+    for (mode, size, (verdict, words)) in [
+        ("session", 4, ("ok", "none, or one that gives each connection")),
+        ("transaction", 1, ("ok", "shares the server's connections among transactions, which is fine")),
+        ("transaction", 4, apart),
+        ("statement", 1, ("fail", "there are no transactions")),
+    ] {
+        let pooler = Pooler::start_with(&program, directory.path(), &server, mode, size);
+        let mut command = stage.command(&["doctor", "--output", "json"]);
+        command.env(
+            "DATABASE_URL",
+            format!("postgresql://{}:x@127.0.0.1:{}/{}", server.user, pooler.port, server.database),
+        );
+        let finished = finish(command).await;
+        let report: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+        let checks = report["checks"].as_array().unwrap();
+        let found = checks.iter().find(|line| line["name"] == "database.pooler").unwrap_or_else(|| panic!("{report}"));
+        assert_eq!(found["verdict"], verdict, "{mode} {size}: {found}");
+        assert!(found["seen"].as_str().unwrap().contains(words), "{mode} {size}: {found}");
+        assert!(checks.iter().any(|line| line["name"] == "portal.reachable" && line["verdict"] == "ok"), "{report}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,12 @@ impl Watched {
             assert!(Instant::now() < deadline, "{what} was not said: {:#?}", self.lines.lock().unwrap());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Sends SIGTERM.
+    fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
     }
 
     fn address(&self, before: &str) -> String {
@@ -91,6 +97,10 @@ async fn figures_and_lines_tell_what_was_done_to_those_who_may_know() {
         "b24sync_database_connections{state=\"most\"} 15",
         "b24sync_complete_lag_seconds{entity=\"deal\"} 3",
         "# HELP b24sync_freshness_lag_seconds ",
+        "b24sync_records_total{entity=\"lead\",outcome=\"quarantined\"} 0",
+        "b24sync_runs_total{entity=\"contact\",kind=\"sweep\",status=\"failed\"} 0",
+        "b24sync_events_total{outcome=\"accepted\"} 0",
+        "b24sync_portal_limit_answers_total{limit=\"operating\"} 0",
     ] {
         assert!(text.contains(figure), "no {figure} in\n{text}");
     }
@@ -101,6 +111,28 @@ async fn figures_and_lines_tell_what_was_done_to_those_who_may_know() {
     assert!(ask(&api, "/metrics", "").starts_with("HTTP/1.0 401"));
     assert!(ask(&api, "/metrics", "Authorization: Bearer another\r\n").starts_with("HTTP/1.0 401"));
     assert!(!service.lines.lock().unwrap().iter().any(|line| line.contains(TOKEN)), "the token was logged");
+    service.terminate();
+    let last = service.line("the end", |line| line.contains("\"the service has stopped\""));
+    assert!(last.contains("INFO"), "{last}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_talks_nonsense_does_not_fill_the_log() {
+    let stage = Stage::new(PortalConfig { counts: Counts::deals(0), user_fields: 1, ..PortalConfig::default() }).await;
+    let service = Watched::start(&stage);
+    let api = service.address("listening on http://");
+    for nonsense in ["nonsense\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n"] {
+        let mut stream = TcpStream::connect(&api).unwrap();
+        stream.write_all(nonsense.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 400") && body.is_empty(), "{answer}");
+    }
+    service.terminate();
+    service.line("the end", |line| line.contains("\"the service has stopped\""));
+    let said = service.lines.lock().unwrap().iter().filter(|line| line.contains("actix")).cloned().collect::<Vec<_>>();
+    assert!(said.is_empty(), "{said:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

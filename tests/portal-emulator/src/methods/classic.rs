@@ -7,6 +7,7 @@ use crate::json::Json;
 use crate::param::Param;
 use crate::render::classic::{Place, record};
 use crate::render::descriptor;
+use crate::render::kept::Shape;
 use crate::schema::{CLASSIC_GET_ONLY, Field, Kind};
 use crate::view::View;
 
@@ -35,12 +36,13 @@ fn list(call: Call<'_>, entity: Entity, out: &mut Json) -> Result<Extras, ApiErr
     let stores = call.inner.stores();
     let view = call.inner.view(&stores, entity);
     let columns = columns(&view, rows::selected(call.params)?.as_deref());
+    let shelf = rows::shelf(call, &view, Dialect::Classic, |shape| Shape { columns: columns.clone(), ..shape });
     let (page, mut extras) = rows::page(call, &view, Dialect::Classic)?;
     out.open_array();
     for id in page.ids {
         out.comma();
         extras.rows.push(out.len());
-        record(out, &view.row(id), &columns, Place::List);
+        rows::write(out, &view, id, shelf.as_deref(), |out, row| record(out, row, &columns, Place::List));
     }
     out.close_array();
     Ok(extras)

@@ -7,6 +7,7 @@ use crate::json::Json;
 use crate::param::Param;
 use crate::render::descriptor;
 use crate::render::item::{ItemShape, record};
+use crate::render::kept::Shape;
 use crate::schema::{ItemColumn, ItemContent};
 use crate::view::View;
 
@@ -75,12 +76,18 @@ fn list(call: Call<'_>, entity: Entity, out: &mut Json) -> Result<Extras, ApiErr
     let view = call.inner.view(&stores, entity);
     let select = rows::selected(call.params)?;
     let shape = shape(&view, select.as_deref(), rows::wants_original_names(call.params));
+    let shelf = rows::shelf(call, &view, Dialect::Item, |kept| Shape {
+        columns: shape.columns.iter().map(|(position, _)| *position).collect(),
+        original_names: shape.original_names,
+        spoilt: shape.spoilt,
+        ..kept
+    });
     let (page, mut extras) = rows::page(call, &view, Dialect::Item)?;
     out.raw("{\"items\":[");
     for id in page.ids {
         out.comma();
         extras.rows.push(out.len());
-        record(out, &view.row(id), &shape);
+        rows::write(out, &view, id, shelf.as_deref(), |out, row| record(out, row, &shape));
     }
     out.raw("]}");
     Ok(extras)
@@ -90,7 +97,7 @@ fn single(call: Call<'_>, entity: Entity, id: i64, out: &mut Json) {
     let stores = call.inner.stores();
     let view = call.inner.view(&stores, entity);
     let original_names = rows::wants_original_names(call.params);
-    let columns = view.schema().item_columns().iter().collect();
+    let columns = view.schema().item_columns().iter().enumerate().collect();
     out.raw("{\"item\":");
     record(out, &view.row(id), &ItemShape { columns, original_names, spoilt: false });
     out.raw("}");
@@ -109,7 +116,7 @@ fn shape<'s>(view: &View<'s>, select: Option<&[String]>, original_names: bool) -
         ItemContent::Multifields => star,
         _ => star || named(&column.name),
     };
-    let columns = schema.item_columns().iter().filter(|column| wanted(column)).collect();
+    let columns = schema.item_columns().iter().enumerate().filter(|(_, column)| wanted(column)).collect();
     ItemShape { columns, original_names, spoilt: view.config.original_names_bug && original_names && select.is_some() }
 }
 

@@ -1,11 +1,15 @@
 //! What the list methods of both dialects share: filter, order, page.
 
+use std::sync::Arc;
+
 use crate::entity::Dialect;
 use crate::error::ApiError;
 use crate::filter::Reader;
+use crate::json::Json;
 use crate::list::{self, ListQuery, Page};
 use crate::param::Param;
-use crate::view::View;
+use crate::render::kept::{Shape, Shelf};
+use crate::view::{Row, View};
 
 use super::{Call, Extras};
 
@@ -37,6 +41,40 @@ pub(super) fn page(call: Call<'_>, view: &View<'_>, dialect: Dialect) -> Result<
     crate::stats::count(&call.inner.stats.rows_served, rows);
     let extras = Extras { total: page.total, next: page.next, list_counts: Some(query.start >= 0), rows: Vec::new() };
     Ok((page, extras))
+}
+
+/// The rows of a list that are kept, for a portal that does so; `describe` adds what the dialect knows of their shape.
+pub(super) fn shelf(
+    call: Call<'_>,
+    view: &View<'_>,
+    dialect: Dialect,
+    describe: impl FnOnce(Shape) -> Shape,
+) -> Option<Arc<Shelf>> {
+    let schema = view.schema();
+    let shape = || Shape {
+        entity: schema.entity,
+        dialect,
+        revision: schema.revision,
+        columns: Vec::new(),
+        original_names: false,
+        spoilt: false,
+        zone_shift_seconds: view.times.user_zone_shift_seconds,
+    };
+    view.config.keep_rows.then(|| call.inner.kept.shelf(describe(shape()), view.world))
+}
+
+/// Writes a record of a list: with `render`, or what is kept of that.
+pub(super) fn write(
+    out: &mut Json,
+    view: &View<'_>,
+    id: i64,
+    shelf: Option<&Shelf>,
+    render: impl Fn(&mut Json, &Row<'_>),
+) {
+    match shelf {
+        Some(shelf) => shelf.record(out, view, id, render),
+        None => render(out, &view.row(id)),
+    }
 }
 
 /// `useOriginalUfNames=Y`.

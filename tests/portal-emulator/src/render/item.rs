@@ -9,7 +9,8 @@ use crate::view::Row;
 /// Which columns to write, and under which names.
 #[derive(Clone, Debug)]
 pub(crate) struct ItemShape<'s> {
-    pub(crate) columns: Vec<&'s ItemColumn>,
+    /// With their positions among those of the entity.
+    pub(crate) columns: Vec<(usize, &'s ItemColumn)>,
     /// User fields carry their original upper-case names.
     pub(crate) original_names: bool,
     /// The reported bug: system fields are `[]`.
@@ -19,7 +20,7 @@ pub(crate) struct ItemShape<'s> {
 /// Writes one record.
 pub(crate) fn record(out: &mut Json, row: &Row<'_>, shape: &ItemShape<'_>) {
     out.open_object();
-    for column in &shape.columns {
+    for (_, column) in &shape.columns {
         match column.content {
             ItemContent::UserField(at) => user_field(out, row, at, column, shape.original_names),
             content => {

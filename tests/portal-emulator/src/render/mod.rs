@@ -3,6 +3,7 @@
 pub(crate) mod classic;
 pub(crate) mod descriptor;
 pub(crate) mod item;
+pub(crate) mod kept;
 
 use crate::civil::{DAY, Day, write_stamp};
 use crate::json::Json;

@@ -113,6 +113,8 @@ pub(crate) struct Schema {
     by_item_name: HashMap<String, usize>,
     item_columns: Vec<ItemColumn>,
     next_user_field_id: i64,
+    /// Another number after each change.
+    pub(crate) revision: u64,
 }
 
 impl Schema {
@@ -134,6 +136,7 @@ impl Schema {
             by_item_name: HashMap::new(),
             item_columns: Vec::new(),
             next_user_field_id,
+            revision: 0,
         };
         schema.index();
         schema
@@ -208,6 +211,7 @@ impl Schema {
     }
 
     fn index(&mut self) {
+        self.revision += 1;
         item_names::assign(&mut self.fields);
         let names = self.fields.iter().enumerate();
         self.by_name = names.clone().map(|(at, field)| (field.name.clone(), at)).collect();

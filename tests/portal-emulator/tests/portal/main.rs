@@ -12,6 +12,7 @@ mod deliveries;
 mod faults;
 mod handler;
 mod handlers;
+mod kept;
 mod limits;
 mod lists;
 mod offline;

@@ -9,7 +9,7 @@ use b24sync_domain::ports::{
 };
 use b24sync_domain::run::{RunId, RunKind, RunStatus};
 use b24sync_domain::schedule::LastRun;
-use b24sync_domain::settings::{EntitySettings, SettingsChange};
+use b24sync_domain::settings::{Changed, EntitySettings, SettingsChange};
 use chrono::{DateTime, Utc};
 
 use super::{FakeStore, RunRow, logged};
@@ -28,17 +28,22 @@ impl RunBoard for FakeStore {
     async fn cancel(&self, entity: EntityType) -> Result<Cancelled, StoreError> {
         let mut state = self.state();
         let of = |status| {
-            move |row: &&mut RunRow| {
-                row.run.entity == entity && row.run.kind != RunKind::Webhook && row.status == status
+            move |row: &&mut RunRow| -> bool {
+                let is = row.status == status || status == RunStatus::Queued && row.abandoned;
+                row.run.entity == entity && row.run.kind != RunKind::Webhook && is
             }
         };
         if let Some(row) = state.runs.iter_mut().find(of(RunStatus::Running)) {
             row.cancel_requested = true;
             return Ok(Cancelled::Asked(row.run.id));
         }
-        let Some(row) = state.runs.iter_mut().find(of(RunStatus::Queued)) else { return Ok(Cancelled::NothingRunning) };
-        row.status = RunStatus::Cancelled;
-        Ok(Cancelled::Dequeued(row.run.id))
+        let mut gone = Vec::new();
+        for row in state.runs.iter_mut().filter(of(RunStatus::Queued)) {
+            row.status = RunStatus::Cancelled;
+            row.abandoned = false;
+            gone.push(row.run.id);
+        }
+        Ok(if gone.is_empty() { Cancelled::NothingRunning } else { Cancelled::Dequeued(gone) })
     }
 
     async fn is_cancelled(&self, run: RunId) -> Result<bool, StoreError> {
@@ -70,9 +75,10 @@ impl RunBoard for FakeStore {
         let mut state = self.state();
         let held: Vec<EntityType> = EntityType::all().filter(|entity| state.is_held(Scope::Sync(*entity))).collect();
         for row in &mut state.runs {
-            let gone = row.status == RunStatus::Running && !held.contains(&row.run.entity);
+            let gone = (row.status == RunStatus::Running || row.abandoned) && !held.contains(&row.run.entity);
             if gone && row.run.kind != RunKind::Webhook {
                 row.status = if row.cancel_requested { RunStatus::Cancelled } else { RunStatus::Queued };
+                row.abandoned = false;
             }
         }
         let queued = state.runs.iter().filter(|row| row.status == RunStatus::Queued);
@@ -122,15 +128,19 @@ impl SettingsStore for FakeStore {
         Ok(EntityType::all().map(|entity| state.settings_of(entity)).collect())
     }
 
-    async fn change(&self, change: &SettingsChange, actor: &Actor) -> Result<EntitySettings, StoreError> {
+    async fn change(&self, change: &SettingsChange, actor: &Actor) -> Result<Changed, StoreError> {
         let mut state = self.state();
         let mut settings = state.settings_of(change.entity);
+        let what = change.beyond(&settings);
+        if what.is_empty() {
+            return Ok(Changed { settings, what });
+        }
         settings.enabled = change.enabled.unwrap_or(settings.enabled);
         settings.sync_interval_minutes = change.sync_interval_minutes.unwrap_or(settings.sync_interval_minutes);
         settings.webhook_enabled = change.webhook_enabled.unwrap_or(settings.webhook_enabled);
         state.settings.insert(change.entity, settings.clone());
         state.audit.push(("config.set", Some(change.entity), actor.subject.clone()));
-        Ok(settings)
+        Ok(Changed { settings, what })
     }
 
     async fn audit(&self, action: &'static str, entity: Option<EntityType>, actor: &Actor) -> Result<(), StoreError> {

@@ -27,6 +27,7 @@ impl RunLog for FakeStore {
             let row = &mut state.runs[position];
             let coalesced = row.status == RunStatus::Queued;
             row.status = RunStatus::Queued;
+            row.abandoned = false;
             return Ok(Requested { run: row.run.id, coalesced });
         }
         Ok(Requested { run: state.begin(entity, kind, RunStatus::Queued).id, coalesced: false })
@@ -64,6 +65,7 @@ impl RunLog for FakeStore {
             if (same || left) && row.status == RunStatus::Running {
                 row.status = RunStatus::Interrupted;
             }
+            row.abandoned &= !same;
         }
         if let Some(position) = state.unfinished(entity, kind) {
             let (started, begun) = (state.clock, ReadToken(state.draw()));
@@ -166,7 +168,8 @@ impl RunLog for FakeStore {
         let mut closed = 0;
         for row in &mut state.runs {
             if row.status == RunStatus::Running && !held.contains(&Scope::of(row.run.entity, row.run.kind)) {
-                row.status = RunStatus::Interrupted;
+                row.abandoned = row.run.kind != RunKind::Webhook && !row.cancel_requested;
+                row.status = if row.cancel_requested { RunStatus::Cancelled } else { RunStatus::Interrupted };
                 closed += 1;
             }
         }

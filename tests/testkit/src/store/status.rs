@@ -23,7 +23,7 @@ impl StatusStore for FakeStore {
                 rows: state.tables.get(&entity).and_then(|_| i64::try_from(count(entity)).ok()),
                 quarantined: i64::try_from(state.quarantine.keys().filter(|(of, _)| *of == entity).count())
                     .unwrap_or(i64::MAX),
-                last_run: state.runs.iter().rev().find(|row| row.run.entity == entity).map(logged),
+                last_run: state.last_run(entity).map(logged),
                 watermark: state.standings.get(&entity).map(|standing| standing.watermark),
                 lag: None,
                 newest_change_age: None,

@@ -18,6 +18,20 @@ struct Wanted {
     no_queue: Option<String>,
 }
 
+/// Handlers that are wanted, and those that the portal has.
+struct Standing {
+    wanted: Vec<BoundHandler>,
+    bound: Vec<BoundHandler>,
+}
+
+impl Standing {
+    /// Events that lack a handler.
+    fn missing(&self) -> BTreeSet<String> {
+        let missing = self.wanted.iter().filter(|wanted| !self.bound.contains(wanted));
+        missing.map(|wanted| wanted.event.clone()).collect()
+    }
+}
+
 #[async_trait]
 impl WebhookRegistration for ApplicationService {
     async fn register(&self, handler_base_url: &str) -> Result<Registration, ApplicationError> {
@@ -65,20 +79,12 @@ impl ApplicationService {
     /// Binds again what is wanted and not bound, and returns the names. Events may have been missed meanwhile, so that
     /// syncs are wished for.
     pub(super) async fn repair(&self) -> Result<Vec<String>, ApplicationError> {
-        let Some(kept) = self.ports.registrations.handler().await? else { return Ok(Vec::new()) };
-        let handler = HandlerUrl::below(&kept, self.options.allow_loopback)?;
-        let wanted = self.wanted(&handler).await?;
-        let bound = self.ports.subscriptions.list().await?;
-        let missing: BTreeSet<String> = wanted
-            .handlers
-            .iter()
-            .filter(|wanted| !bound.contains(wanted))
-            .map(|wanted| wanted.event.clone())
-            .collect();
+        let Some(standing) = self.standing().await? else { return Ok(Vec::new()) };
+        let missing = standing.missing();
         if missing.is_empty() {
             return Ok(Vec::new());
         }
-        let failed = self.bind_missing(&wanted.handlers, &bound).await?;
+        let failed = self.bind_missing(&standing.wanted, &standing.bound).await?;
         tracing::warn!(
             events = missing.len(),
             failed = failed.len(),
@@ -89,6 +95,22 @@ impl ApplicationService {
         }
         self.signals.open_gap();
         Ok(missing.into_iter().collect())
+    }
+
+    /// Events that have no handler in the portal and should have one; `None` when nobody registered any. Changes nothing.
+    ///
+    /// # Errors
+    /// When the portal or the store cannot be asked.
+    pub async fn missing(&self) -> Result<Option<BTreeSet<String>>, ApplicationError> {
+        Ok(self.standing().await?.map(|standing| standing.missing()))
+    }
+
+    async fn standing(&self) -> Result<Option<Standing>, ApplicationError> {
+        let Some(kept) = self.ports.registrations.handler().await? else { return Ok(None) };
+        let handler = HandlerUrl::below(&kept, self.options.allow_loopback)?;
+        let wanted = self.wanted(&handler).await?.handlers;
+        let bound = self.ports.subscriptions.list().await?;
+        Ok(Some(Standing { wanted, bound }))
     }
 
     async fn wanted(&self, handler: &HandlerUrl) -> Result<Wanted, ApplicationError> {

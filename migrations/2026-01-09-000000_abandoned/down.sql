@@ -1,0 +1,1 @@
+alter table b24sync.runs drop column abandoned;
