@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use b24sync_portal_emulator::{Accounting, Counts, OperatingLimit, Portal, PortalConfig, RateLimit};
+use b24sync_portal_emulator::{
+    Accounting, Counts, OperatingLimit, Portal, PortalConfig, RateLimit, UnresolvedReference,
+};
 
 use crate::running::{figure, until};
 use crate::stage::{Stage, finish};
@@ -131,7 +133,14 @@ async fn uses_up_the_execution_time(accounting: Accounting) {
         accounting,
     };
     let counts = Counts::deals(4_800);
-    let config = PortalConfig { counts, user_fields: 3, operating: Some(operating), ..PortalConfig::default() };
+    let config = PortalConfig {
+        counts,
+        user_fields: 3,
+        operating: Some(operating),
+        // Commands after the end of the listing cost nothing, so that it is always the same that is to be done.
+        unresolved_reference: UnresolvedReference::Halted,
+        ..PortalConfig::default()
+    };
     let stage = Stage::new(config).await;
     stage.run(&["migrate"]).await.expect_success();
     let watch = Watch::start(stage.portal());
