@@ -1,11 +1,9 @@
 //! Keeps the replica and the control tables in PostgreSQL.
 //!
-//! [`PgStore`] implements the storing ports of the domain: `RecordStore`, `DeletionStore`,
-//! `DriftStore`, `SchemaStore`, `ReadOrder`, `RunLog`, `RunBoard`,
-//! `SettingsStore`, `LeaseStore`, `PortalStore`, `StatusStore`,
-//! `TokenVault`, `RegistrationStore`, `ArrivalStore` and `BudgetStore`. [`migrate()`] makes what it needs. Everything works
-//! behind a transaction pooler: no session state, no
-//! temporary tables, every name qualified.
+//! [`PgStore`] implements the storing ports of the domain: `RecordStore`, `DeletionStore`, `DriftStore`, `SchemaStore`,
+//! `ReadOrder`, `RunLog`, `RunBoard`, `SettingsStore`, `LeaseStore`, `PortalStore`, `StatusStore`, `TokenVault`,
+//! `RegistrationStore`, `ArrivalStore` and `BudgetStore`. [`migrate()`] makes what it needs. Everything works behind a
+//! transaction pooler: no session state, no temporary tables, every name qualified.
 //!
 //! [`PgExaminer`] is the domain's `DatabaseExaminer`: it looks at a database that may lack all of that.
 //!

@@ -19,6 +19,12 @@ const STATEMENT_BYTES: usize = 1024 * 1024;
 /// Rows that one statement carries at least, however wide they are: fewer would cost more round trips than memory.
 const MIN_ROWS_AT_ONCE: usize = 100;
 
+/// Rows for which a `COPY` is worth its round trips.
+const MIN_ROWS_TO_COPY: usize = 50;
+
+/// Bytes of a `COPY` that are sent at once.
+const COPY_BYTES: usize = 64 * 1024;
+
 /// How much trust there is in the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {
@@ -27,12 +33,6 @@ pub(super) enum Trust {
     /// It has refused one of them.
     None,
 }
-
-/// Rows for which a `COPY` is worth its round trips.
-const MIN_ROWS_TO_COPY: usize = 50;
-
-/// Bytes of a `COPY` that are sent at once.
-const COPY_BYTES: usize = 64 * 1024;
 
 /// What became of rows.
 #[derive(Debug, Default)]
@@ -207,7 +207,7 @@ struct Verdicts {
     write: HashSet<RecordId>,
     /// Older than what is stored, or perhaps older.
     refused: Vec<RecordId>,
-    /// Whether nothing was known of any of those that are to be written.
+    /// Whether nothing was known of any of these rows, so that none was refused either.
     all_new: bool,
 }
 
@@ -300,11 +300,9 @@ async fn copy(
     }
     writer.end();
     copy.send(writer.take()).await?;
-    if usize::try_from(copy.finish().await?) == Ok(kept) {
-        return Ok(Some(count(kept)));
-    }
-    // A trigger of the user's swallowed rows: what is remembered of them would be a lie.
-    Err(Failure::swallowed("a trigger or a rule on the table left the row out").into())
+    let copied = copy.finish().await?;
+    complete(usize::try_from(copied).unwrap_or(usize::MAX), kept)?;
+    Ok(Some(copied))
 }
 
 /// Writes the rows to keep, in statements of a bearable size: a statement's binds are in memory three times, as
@@ -338,10 +336,14 @@ async fn write_part(
 ) -> Result<(), Trouble> {
     let Destination { table, times } = destination;
     let touched = transaction.perform(upsert::upsert(table, times, ids, columns)).await?;
-    if touched == ids.len() {
+    complete(touched, ids.len())
+}
+
+/// Fails when a trigger or a rule of the user's swallowed rows: what is remembered of them would be a lie.
+fn complete(written: usize, sent: usize) -> Result<(), Trouble> {
+    if written == sent {
         return Ok(());
     }
-    // A trigger or a rule of the user's swallowed rows: what is remembered of them would be a lie.
     Err(Failure::swallowed("a trigger or a rule on the table left the row out").into())
 }
 
