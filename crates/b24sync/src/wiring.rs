@@ -185,12 +185,10 @@ pub fn built(portal: Option<Portal>) -> Result<Portal, Failure> {
 /// Time between full syncs, where nobody says otherwise.
 const RECONCILE: Duration = Duration::from_secs(24 * 3_600);
 
-/// Minutes between incremental syncs of an entity that has no settings of its own.
-const DEFAULT_INTERVAL_MINUTES: i32 = 30;
-
 /// The database, and the private server below it if there is one.
 pub struct Database {
     store: PgStore,
+    default_interval_minutes: i32,
     private: Option<Private>,
 }
 
@@ -269,7 +267,7 @@ impl Database {
 
     /// Starts, stops and watches syncs; settings and history.
     pub fn control(&self) -> ControlService {
-        ControlService::new(self.service_ports(), RECONCILE, DEFAULT_INTERVAL_MINUTES)
+        ControlService::new(self.service_ports(), RECONCILE, self.default_interval_minutes)
     }
 
     /// Answers about the replica.
@@ -315,7 +313,7 @@ impl Database {
 
     /// Ports for the HTTP interface.
     pub fn api_ports(&self, outside: Outside) -> ApiPorts {
-        let control = ControlService::new(self.service_ports(), outside.reconcile, DEFAULT_INTERVAL_MINUTES);
+        let control = ControlService::new(self.service_ports(), outside.reconcile, self.default_interval_minutes);
         ApiPorts {
             syncs: Arc::new(control.clone()),
             status: Arc::new(self.status_service()),
@@ -417,7 +415,10 @@ impl Address {
 
     async fn open(self, settings: &DatabaseSettings, migrate: bool, output: Output) -> Result<Database, Failure> {
         match connect(&self.url, settings, migrate, output).await {
-            Ok(store) => Ok(Database { store, private: self.private }),
+            Ok(store) => {
+                let default_interval_minutes = settings.default_interval_minutes;
+                Ok(Database { store, private: self.private, default_interval_minutes })
+            }
             Err(failure) => {
                 stop(self.private, output).await;
                 Err(failure)
@@ -466,7 +467,8 @@ fn schema(settings: &DatabaseSettings) -> Result<SchemaName, Failure> {
 }
 
 fn migrate_options(settings: &DatabaseSettings) -> Result<MigrateOptions, Failure> {
-    Ok(MigrateOptions { schema: schema(settings)?, ..MigrateOptions::default() })
+    let default_interval_minutes = settings.default_interval_minutes;
+    Ok(MigrateOptions { schema: schema(settings)?, default_interval_minutes })
 }
 
 /// Who verifies tokens; nobody gets in where no project is configured. Problems of its settings are added to `problems`.

@@ -34,6 +34,7 @@ mod owners;
 mod pacing;
 mod pooler;
 mod readout;
+mod recipes;
 mod running;
 mod serve;
 mod service;
