@@ -25,7 +25,7 @@ use crate::store::SchemaName;
 use crate::system_tables;
 use crate::transaction::{Transaction, retrying};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 const DOING: &str = "migrating the database";
 
@@ -106,6 +106,20 @@ pub async fn migrate(url: &DatabaseUrl, options: &MigrateOptions) -> Result<Migr
     }
 }
 
+/// What [`migrate`] would do: it is done, and undone again. Tables that would be changed are locked meanwhile.
+///
+/// # Errors
+/// Those of [`migrate`].
+pub async fn plan(url: &DatabaseUrl, options: &MigrateOptions) -> Result<MigrationReport, StoreError> {
+    let connections = single(url)?;
+    retrying("planning the migration", || async {
+        let (mut transaction, report) = Box::pin(perform(&connections, options)).await?;
+        transaction.undo().await?;
+        Ok(report)
+    })
+    .await
+}
+
 /// Versions of the migrations that [`migrate`] would apply, the oldest first.
 ///
 /// # Errors
@@ -169,6 +183,15 @@ fn single(url: &DatabaseUrl) -> Result<Connections, StoreError> {
 }
 
 async fn migrate_once(connections: &Connections, options: &MigrateOptions) -> Result<MigrationReport, Trouble> {
+    let (transaction, report) = perform(connections, options).await?;
+    transaction.finish(Ok(report)).await
+}
+
+/// Does everything, and leaves it to the caller to commit it.
+async fn perform(
+    connections: &Connections,
+    options: &MigrateOptions,
+) -> Result<(Transaction, MigrationReport), Trouble> {
     let mut transaction = Transaction::begin_change(connections).await?;
     let lock = sql("select pg_advisory_xact_lock(").bind::<BigInt, _>(LOCK).text(")");
     // Another process may be migrating: that is worth waiting for.
@@ -180,8 +203,10 @@ async fn migrate_once(connections: &Connections, options: &MigrateOptions) -> Re
         return transaction.finish(Err(trouble)).await;
     }
     let (mut transaction, applied) = run(transaction).await?;
-    let outcome = finish(&mut transaction, options, applied).await;
-    transaction.finish(outcome).await
+    match finish(&mut transaction, options, applied).await {
+        Ok(report) => Ok((transaction, report)),
+        Err(trouble) => transaction.finish(Err(trouble)).await,
+    }
 }
 
 /// Makes the control schema, if it is not there: asking for it costs a right that one need not have otherwise.

@@ -180,16 +180,16 @@ async fn migrations_go_back_down() {
     migrate(&url(&database), &MigrateOptions::default()).await.unwrap();
     let sql = database.client().await;
     for down in [
-        include_str!("../../../migrations/2026-01-09-000000_abandoned/down.sql"),
-        include_str!("../../../migrations/2026-01-08-120000_arrivals/down.sql"),
-        include_str!("../../../migrations/2026-01-08-000000_pacing/down.sql"),
-        include_str!("../../../migrations/2026-01-07-000000_application/down.sql"),
-        include_str!("../../../migrations/2026-01-06-000000_inbox/down.sql"),
-        include_str!("../../../migrations/2026-01-05-000000_drift/down.sql"),
-        include_str!("../../../migrations/2026-01-04-000000_service/down.sql"),
-        include_str!("../../../migrations/2026-01-03-000000_always_equal/down.sql"),
-        include_str!("../../../migrations/2026-01-02-000000_new_record_floor/down.sql"),
-        include_str!("../../../migrations/2026-01-01-000000_control_schema/down.sql"),
+        include_str!("../migrations/2026-01-09-000000_abandoned/down.sql"),
+        include_str!("../migrations/2026-01-08-120000_arrivals/down.sql"),
+        include_str!("../migrations/2026-01-08-000000_pacing/down.sql"),
+        include_str!("../migrations/2026-01-07-000000_application/down.sql"),
+        include_str!("../migrations/2026-01-06-000000_inbox/down.sql"),
+        include_str!("../migrations/2026-01-05-000000_drift/down.sql"),
+        include_str!("../migrations/2026-01-04-000000_service/down.sql"),
+        include_str!("../migrations/2026-01-03-000000_always_equal/down.sql"),
+        include_str!("../migrations/2026-01-02-000000_new_record_floor/down.sql"),
+        include_str!("../migrations/2026-01-01-000000_control_schema/down.sql"),
     ] {
         sql.batch_execute(down).await.unwrap();
     }

@@ -189,7 +189,7 @@ pub struct DemoArgs {
 /// Arguments of `migrate`.
 #[derive(Debug, Args)]
 pub struct MigrateArgs {
-    /// Print what would be done, and do nothing.
+    /// Print what would be done, and leave everything as it is.
     #[arg(long)]
     pub plan: bool,
     /// Database.
