@@ -54,7 +54,7 @@ impl Problems {
         }
         Err(Failure::usage(
             self.0.join("\n"),
-            "correct the settings above; `b24sync help` and `b24sync sync --help` list all of them",
+            "correct the settings above; `b24sync serve --help` lists all of them",
         ))
     }
 
