@@ -13,6 +13,7 @@ mod crowd;
 mod deletions;
 mod demo;
 mod doctor;
+mod documents;
 mod drift;
 mod events;
 mod events_cost;
