@@ -104,9 +104,8 @@ async fn serve(settings: &DatabaseSettings, listener: TcpListener, stop: Cancell
         reconcile: RECONCILE,
     });
     let (api, drain) = Api::new(inbound, ApiSettings::default());
-    let application = move || {
-        App::new().route("/", web::get().to(home)).configure(|config| routes::configure(config, &api))
-    };
+    let application =
+        move || App::new().route("/", web::get().to(home)).configure(|config| routes::configure(config, &api));
     let broken = |error: std::io::Error| Failure::of("the server broke", &error);
     let server = HttpServer::new(application).workers(1).disable_signals().listen(listener).map_err(broken)?.run();
     let handle = server.handle();

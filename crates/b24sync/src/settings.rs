@@ -52,10 +52,7 @@ impl Problems {
         if self.0.is_empty() {
             return Ok(());
         }
-        Err(Failure::usage(
-            self.0.join("\n"),
-            "correct the settings above; `b24sync serve --help` lists all of them",
-        ))
+        Err(Failure::usage(self.0.join("\n"), "correct the settings above; `b24sync serve --help` lists all of them"))
     }
 
     /// Each problem by itself.

@@ -539,7 +539,8 @@ impl Clock for SystemClock {
 /// When the database cannot be reached or migrated.
 pub async fn migrate(settings: &DatabaseSettings, plan: bool, output: Output) -> Result<(), Failure> {
     let address = Address::resolve(settings, output).await?;
-    let result = if plan { show_plan(&address.url, settings, output).await } else { act(&address.url, settings, output).await };
+    let result =
+        if plan { show_plan(&address.url, settings, output).await } else { act(&address.url, settings, output).await };
     stop(address.private, output).await;
     result
 }

@@ -200,9 +200,8 @@ impl RunLog for Documents {
         let mut state = self.state();
         state.control.fence(lease)?;
         let start = ReadToken(state.draw());
-        let queued = |row: &&mut RunRow| {
-            row.run.entity == entity && row.run.kind == kind && row.status == RunStatus::Queued
-        };
+        let queued =
+            |row: &&mut RunRow| row.run.entity == entity && row.run.kind == kind && row.status == RunStatus::Queued;
         if let Some(row) = state.control.runs.iter_mut().find(queued) {
             row.status = RunStatus::Running;
             // What was read while it only waited was not read by it.

@@ -118,7 +118,8 @@ impl State {
             let document = if equal { old } else { Some(overlaid(old, &rows.columns, position)) };
             *if equal { &mut commit.unchanged } else { &mut commit.written } += 1;
             let write = self.draw();
-            self.records.insert(key, Kept { read: rows.read.0, write, modified: *modified, hash: Some(*hash), document });
+            self.records
+                .insert(key, Kept { read: rows.read.0, write, modified: *modified, hash: Some(*hash), document });
             self.quarantine.remove(&key);
         }
         commit
@@ -263,7 +264,8 @@ impl DeletionStore for Documents {
         let state = self.state();
         let unread = state.live(entity).filter(|(_, kept)| kept.read < since.0).map(|(id, _)| id);
         let mut ids: BTreeSet<RecordId> = unread.chain(state.never_stored(entity)).collect();
-        let refused_since = |id: &RecordId| state.quarantine.get(&(entity, *id)).is_some_and(|(read, _)| *read >= since);
+        let refused_since =
+            |id: &RecordId| state.quarantine.get(&(entity, *id)).is_some_and(|(read, _)| *read >= since);
         ids.retain(|id| id.get() > after.get() && !refused_since(id));
         Ok(ids.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
     }

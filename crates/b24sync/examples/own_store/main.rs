@@ -126,7 +126,11 @@ mod tests {
                     _ => None,
                 };
                 let found = document.get(&named.to_lowercase()).and_then(|value| value.as_str());
-                assert_eq!(found.filter(|text| !text.is_empty()), expected.filter(|text| !text.is_empty()), "{key} {id}");
+                assert_eq!(
+                    found.filter(|text| !text.is_empty()),
+                    expected.filter(|text| !text.is_empty()),
+                    "{key} {id}"
+                );
             }
         }
     }

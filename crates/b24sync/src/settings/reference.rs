@@ -121,7 +121,12 @@ fn serve() -> Command {
 
 /// What the settings say of this value of one flag of `serve`.
 fn refusals(flag: &str, value: &str) -> Vec<String> {
-    let cli = Cli::try_parse_from(["b24sync".to_owned(), "serve".to_owned(), format!("--{flag}={value}")]);
+    let mut line = vec!["b24sync".to_owned(), "serve".to_owned(), format!("--{flag}={value}")];
+    if flag != "supabase-url" {
+        // Without a project nobody looks at roles.
+        line.push("--supabase-url=https://abcdefghijklmnopqrst.supabase.co".to_owned());
+    }
+    let cli = Cli::try_parse_from(line);
     let Ok(Cli { command: cli::Command::Serve(ServeArgs { service, database, portal, .. }), .. }) = cli else {
         return Vec::new();
     };
@@ -138,7 +143,8 @@ fn values(name: &str, flag: &str) -> Values {
     let told = refusal.as_deref().and_then(|problem| problem.split_once(&format!("; example: {name}=")));
     let example = EXAMPLES.iter().find(|(of, _)| *of == name).map(|(_, example)| (*example).to_owned());
     let example = example.or_else(|| told.map(|(_, example)| example.to_owned()));
-    let expected = told.and_then(|(problem, _)| problem.split_once(" is not ")).map(|(_, expected)| expected.to_owned());
+    let expected =
+        told.and_then(|(problem, _)| problem.split_once(" is not ")).map(|(_, expected)| expected.to_owned());
     Values {
         expected: expected.unwrap_or_default(),
         example: example.unwrap_or_else(|| panic!("{name} has no example: add one to EXAMPLES")),
@@ -180,13 +186,12 @@ fn section(page: &mut String, title: &str, args: &[&Arg]) {
     let first = args.first().and_then(|arg| variable(arg)).unwrap_or_default();
     let commands: Vec<_> = taken_by(first).into_iter().filter(|command| command != "`demo`").collect();
     writeln!(page, "## {title}\n\nTaken by {}.\n", commands.join(", ")).unwrap();
-    writeln!(page, "| variable | flag | default | example | what it says |\n|---|---|---|---|---|").unwrap();
+    writeln!(page, "| variable | flag | default | may be | example | what it says |\n|---|---|---|---|---|---|").unwrap();
     for arg in args {
         let (name, flag) = (variable(arg).unwrap_or_default(), arg.get_long().unwrap_or_default());
         let Values { expected, example } = values(name, flag);
         let (help, default) = help_and_default(arg);
-        let expected = if expected.is_empty() { expected } else { format!(": {expected}") };
-        writeln!(page, "| `{name}` | `--{flag}` | {} | `{example}` | {help}{expected} |", code(&default)).unwrap();
+        writeln!(page, "| `{name}` | `--{flag}` | {} | {expected} | `{example}` | {help} |", code(&default)).unwrap();
     }
     writeln!(page).unwrap();
 }
@@ -194,7 +199,8 @@ fn section(page: &mut String, title: &str, args: &[&Arg]) {
 fn page() -> String {
     let serve = serve();
     let settings: Vec<&Arg> = serve.get_arguments().filter(|arg| variable(arg).is_some()).collect();
-    let mut page = format!("{INTRODUCTION}\n{SECRETS_INTRODUCTION}\n| variable | example | what it says |\n|---|---|---|\n");
+    let mut page =
+        format!("{INTRODUCTION}\n{SECRETS_INTRODUCTION}\n| variable | example | what it says |\n|---|---|---|\n");
     for (name, example, meaning) in SECRETS {
         writeln!(page, "| `{name}` | `{example}` | {meaning} |").unwrap();
     }

@@ -13,7 +13,8 @@ fn documents() -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         entries.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect::<Vec<_>>()
     };
-    let found = [root(), root().join("docs"), root().join("docs/adr"), root().join("deploy")].into_iter().flat_map(markdown);
+    let found =
+        [root(), root().join("docs"), root().join("docs/adr"), root().join("deploy")].into_iter().flat_map(markdown);
     let found: Vec<_> = found.collect();
     assert!(found.len() > 10, "{found:?}");
     found
