@@ -59,8 +59,8 @@ async fn read(webhook: &str, is_local: bool) -> Result<usize, Failure> {
         let batch = source.list(&query, &order).await?;
         if count == 0 {
             for (row, id) in batch.ids().iter().enumerate().take(3) {
-                let title = batch.value(row, 0).map(serde_json::from_str::<String>).transpose()?;
-                println!("deal {id}: {}", title.unwrap_or_default());
+                let title = batch.value(row, 0).map(serde_json::from_str::<Option<String>>).transpose()?;
+                println!("deal {id}: {}", title.flatten().unwrap_or_default());
             }
         }
         count += batch.len();

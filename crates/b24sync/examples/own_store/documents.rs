@@ -89,7 +89,7 @@ impl State {
 
     /// Records in quarantine of which no version was ever stored.
     fn never_stored(&self, entity: EntityType) -> impl Iterator<Item = RecordId> {
-        let stored = |id: &RecordId| self.records.get(&(entity, *id)).is_some_and(|kept| kept.document.is_some());
+        let stored = move |id: &RecordId| self.records.get(&(entity, *id)).is_some_and(|kept| kept.document.is_some());
         let of = self.quarantine.keys().filter(move |(of, _)| *of == entity).map(|(_, id)| *id);
         of.filter(move |id| !stored(id))
     }
@@ -116,7 +116,11 @@ impl State {
             let equal = before.as_ref().is_some_and(|kept| kept.hash == Some(*hash) && kept.document.is_some());
             let old = before.and_then(|kept| kept.document);
             let document = if equal { old } else { Some(overlaid(old, &rows.columns, position)) };
-            *if equal { &mut commit.unchanged } else { &mut commit.written } += 1;
+            if equal {
+                commit.unchanged += 1;
+            } else {
+                commit.written += 1;
+            }
             let write = self.draw();
             self.records
                 .insert(key, Kept { read: rows.read.0, write, modified: *modified, hash: Some(*hash), document });
@@ -150,6 +154,11 @@ impl State {
         if changes.iter().any(|change| change.scope == RereadScope::Rewrite) {
             self.records.iter_mut().filter(|((of, _), _)| *of == entity).for_each(|(_, kept)| kept.hash = None);
         }
+    }
+
+    /// A full run is complete: the changes that it covers have reached every record.
+    pub(crate) fn settle_changes(&mut self, run: RunId) {
+        self.pending.retain(|_, pending| pending.covered_by != Some(run));
     }
 }
 
@@ -355,12 +364,5 @@ impl DriftStore for Documents {
             }
         }
         Ok(())
-    }
-}
-
-impl State {
-    /// A full run is complete: the changes that it covers have reached every record.
-    pub(crate) fn settle_changes(&mut self, run: RunId) {
-        self.pending.retain(|_, pending| pending.covered_by != Some(run));
     }
 }

@@ -24,6 +24,7 @@ use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::run::RunSummary;
 use b24sync_portal_emulator::{Counts, Entity, Portal, PortalConfig, RunningPortal, Truth};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::{Nobody, ThisProcess};
@@ -88,7 +89,7 @@ async fn follow(portal: &RunningPortal) -> Result<Arc<Documents>, Failure> {
     show(&incremental(&ports, deal, timestamps, &stop).await?);
     for id in [*edited, added] {
         let document = RecordId::new(id).and_then(|id| documents.document(deal, id)).unwrap_or_default();
-        println!("  deal {id} is now {}", document.get("title").unwrap_or_default());
+        println!("  deal {id} is now {}", document.get("title").and_then(Value::as_str).unwrap_or_default());
     }
     portal.portal().delete(Entity::Deal, *removed);
     show(&sweep(&ports, deal, timestamps, &stop).await?);
