@@ -1,6 +1,6 @@
 //! A database of the Python service is taken over as it is.
 
-use b24sync_adapter_postgres::{MigrateOptions, migrate, pending_migrations};
+use b24sync_adapter_postgres::{MigrateOptions, migrate, pending_migrations, plan};
 use b24sync_domain::error::StoreError;
 use b24sync_domain::field::FieldDescription;
 use b24sync_domain::ports::RunLog;
@@ -97,6 +97,23 @@ async fn nothing_is_lost_and_syncs_go_on() {
     assert_eq!(statuses, [(3, "completed"), (2, "completed"), (1, "interrupted")]);
     // The grants of a table of others are theirs.
     assert_eq!(world.ask("select has_table_privilege('public', 'crm_deals', 'select')").await.unwrap(), "t");
+}
+
+#[tokio::test]
+async fn a_plan_says_what_the_migration_does_and_changes_nothing() {
+    let database = TestDatabase::create().await;
+    let sql = database.client().await;
+    sql.batch_execute(PYTHON).await.unwrap();
+    let columns = async || -> i64 {
+        let all = "select count(*) from information_schema.columns where table_schema in ('public', 'b24sync')";
+        sql.query_one(all, &[]).await.unwrap().get(0)
+    };
+    let before = columns().await;
+    let planned = plan(&url(&database), &MigrateOptions::default()).await.unwrap();
+    assert_eq!(columns().await, before);
+    let running = "select count(*) from sync_logs where status = 'running'";
+    assert_eq!(sql.query_one(running, &[]).await.unwrap().get::<_, i64>(0), 1);
+    assert_eq!(migrate(&url(&database), &MigrateOptions::default()).await.unwrap(), planned);
 }
 
 #[tokio::test]

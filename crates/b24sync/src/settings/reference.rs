@@ -186,7 +186,8 @@ fn section(page: &mut String, title: &str, args: &[&Arg]) {
     let first = args.first().and_then(|arg| variable(arg)).unwrap_or_default();
     let commands: Vec<_> = taken_by(first).into_iter().filter(|command| command != "`demo`").collect();
     writeln!(page, "## {title}\n\nTaken by {}.\n", commands.join(", ")).unwrap();
-    writeln!(page, "| variable | flag | default | may be | example | what it says |\n|---|---|---|---|---|---|").unwrap();
+    writeln!(page, "| variable | flag | default | may be | example | what it says |\n|---|---|---|---|---|---|")
+        .unwrap();
     for arg in args {
         let (name, flag) = (variable(arg).unwrap_or_default(), arg.get_long().unwrap_or_default());
         let Values { expected, example } = values(name, flag);
