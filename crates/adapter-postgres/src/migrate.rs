@@ -88,11 +88,34 @@ pub struct MigrationReport {
 /// version has been here, [`StoreError::Forbidden`] when the user may not create schemas or change the tables.
 pub async fn migrate(url: &DatabaseUrl, options: &MigrateOptions) -> Result<MigrationReport, StoreError> {
     let connections = single(url)?;
+    surviving_races(DOING, || migrate_once(&connections, options)).await
+}
+
+/// What [`migrate`] would do: it is done, and undone again. Tables that would be changed are locked meanwhile.
+///
+/// # Errors
+/// Those of [`migrate`].
+pub async fn plan(url: &DatabaseUrl, options: &MigrateOptions) -> Result<MigrationReport, StoreError> {
+    let connections = single(url)?;
+    surviving_races("planning the migration", || async {
+        let (mut transaction, report) = perform(&connections, options).await?;
+        transaction.undo().await?;
+        Ok(report)
+    })
+    .await
+}
+
+/// Does the work again where another program was at the same thing: `create schema` takes no lock that the advisory one
+/// could stand for.
+async fn surviving_races<F, W>(doing: &'static str, work: F) -> Result<MigrationReport, StoreError>
+where
+    F: Fn() -> W,
+    W: Future<Output = Result<MigrationReport, Trouble>>,
+{
     let mut races = 0;
     loop {
-        let outcome = retrying(DOING, || async {
-            match Box::pin(migrate_once(&connections, options)).await {
-                // `create schema` takes no lock that the advisory one could stand for, if another program is at it.
+        let outcome = retrying(doing, || async {
+            match Box::pin(work()).await {
                 Err(trouble) if trouble.failure().is_some_and(Failure::is_creation_race) && races < 5 => Ok(None),
                 other => other.map(Some),
             }
@@ -104,20 +127,6 @@ pub async fn migrate(url: &DatabaseUrl, options: &MigrateOptions) -> Result<Migr
         races += 1;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-}
-
-/// What [`migrate`] would do: it is done, and undone again. Tables that would be changed are locked meanwhile.
-///
-/// # Errors
-/// Those of [`migrate`].
-pub async fn plan(url: &DatabaseUrl, options: &MigrateOptions) -> Result<MigrationReport, StoreError> {
-    let connections = single(url)?;
-    retrying("planning the migration", || async {
-        let (mut transaction, report) = Box::pin(perform(&connections, options)).await?;
-        transaction.undo().await?;
-        Ok(report)
-    })
-    .await
 }
 
 /// Versions of the migrations that [`migrate`] would apply, the oldest first.

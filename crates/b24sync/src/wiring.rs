@@ -556,7 +556,9 @@ async fn show_plan(url: &DatabaseUrl, settings: &DatabaseSettings, output: Outpu
         output.good("the database is up to date");
     } else {
         output.say("`b24sync migrate` would do this; nothing is changed yet:");
-        steps.iter().for_each(|step| output.say(&format!("  {step}")));
+        for step in &steps {
+            output.say(&format!("  {step}"));
+        }
     }
     warn_of_exposed(&report, output);
     Ok(())
@@ -594,7 +596,9 @@ async fn act(url: &DatabaseUrl, settings: &DatabaseSettings, output: Output) -> 
         return Ok(());
     }
     let steps = steps(&report);
-    steps.iter().for_each(|step| output.good(step));
+    for step in &steps {
+        output.good(step);
+    }
     if steps.is_empty() {
         output.good("the database is up to date");
     }

@@ -38,12 +38,8 @@ fn lines(text: &str) -> impl Iterator<Item = (Option<&str>, &str)> {
 
 /// What a heading is called in addresses.
 fn anchor(heading: &str) -> String {
-    let kept = heading.to_lowercase().chars().filter_map(|letter| match letter {
-        ' ' => Some('-'),
-        letter if letter.is_alphanumeric() || "-_".contains(letter) => Some(letter),
-        _ => None,
-    });
-    kept.collect()
+    let kept = |letter: &char| letter.is_alphanumeric() || " -_".contains(*letter);
+    heading.to_lowercase().chars().filter(kept).map(|letter| if letter == ' ' { '-' } else { letter }).collect()
 }
 
 fn anchors(text: &str) -> BTreeSet<String> {
