@@ -84,9 +84,9 @@ async fn serve(settings: &DatabaseSettings, listener: TcpListener, stop: Cancell
     let ports = database.ports(wiring::built(checked)?.connect(&database)?, Arc::new(Quiet));
 
     // The work: schedule, sync, apply events. Each loop ends with `stop`.
-    let (tasks, served) = (TaskTracker::new(), CancellationToken::new());
+    let (tasks, closed) = (TaskTracker::new(), CancellationToken::new());
     background::start_work(&database, ports.clone(), TimestampStyle::Timestamp, RECONCILE, &tasks, &stop);
-    let intake = background::start_intake(&database, Arc::new(Signals::default()), false, &tasks, &stop, &served);
+    let intake = background::start_intake(&database, Arc::new(Signals::default()), false, &tasks, &stop, &closed);
     let feed = Feed::new(stop.clone());
     let (watched, board) = (feed.clone(), database.service_ports().board);
     tasks.spawn(async move { watched.watch(board).await });
@@ -121,7 +121,7 @@ async fn serve(settings: &DatabaseSettings, listener: TcpListener, stop: Cancell
         () = stopping => Ok(()),
     };
     stop.cancel();
-    served.cancel();
+    closed.cancel();
     tasks.close();
     tasks.wait().await;
     database.close(Output::default()).await;

@@ -156,8 +156,9 @@ impl LeaseStore for Documents {
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         let mut state = self.state();
-        let held = state.control.leases.get_mut(&lease.scope).filter(|held| held.token == lease.token);
-        held.into_iter().for_each(|held| held.holder = None);
+        if let Some(held) = state.control.leases.get_mut(&lease.scope).filter(|held| held.token == lease.token) {
+            held.holder = None;
+        }
         Ok(())
     }
 

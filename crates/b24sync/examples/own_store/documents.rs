@@ -230,7 +230,9 @@ impl RecordStore for Documents {
         let fields = stored_fields(plan);
         table.fields.retain(|stored| !fields.iter().any(|field| field.field == stored.field));
         // What the portal does not have any more keeps its place.
-        table.fields.iter_mut().for_each(|stored| stored.retired = true);
+        for stored in &mut table.fields {
+            stored.retired = true;
+        }
         table.fields.extend(fields);
         state.note_changes(plan.entity, &plan.changes);
         Ok(())

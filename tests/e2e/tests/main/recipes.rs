@@ -1,4 +1,5 @@
 //! Every block of SQL in docs/recipes.md is run against a synced portal.
+#![expect(clippy::panic, reason = "a recipe that does not run is told with its line")]
 
 use b24sync_portal_emulator::{Counts, Entity, PortalConfig, UserFieldSpec, UserType};
 use tokio_postgres::{Client, SimpleQueryMessage};
