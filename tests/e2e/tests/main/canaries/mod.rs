@@ -16,7 +16,9 @@ use std::thread;
 use std::time::Duration;
 
 use b24sync_pg_harness::PgServer;
-use b24sync_portal_emulator::{Application, Counts, Entity, Fault, FaultPlan, Portal, PortalConfig, RunningPortal};
+use b24sync_portal_emulator::{
+    Application, Counts, Entity, Fault, FaultPlan, Portal, PortalConfig, RunningPortal, When,
+};
 use serde_json::Value;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -66,11 +68,11 @@ impl Place {
         server.create_database(DATABASE).await;
         let client = server.client("postgres").await;
         // Who makes the password is not the program.
-        let quietly = format!(
-            "set log_statement = 'none'; create role canary login superuser password '{DATABASE_PASSWORD}'; \
-             alter database {DATABASE} owner to canary"
+        client.batch_execute("set log_statement = 'none'").await.unwrap();
+        let made = format!(
+            "create role canary login superuser password '{DATABASE_PASSWORD}'; alter database {DATABASE} owner to canary"
         );
-        client.batch_execute(&quietly).await.unwrap();
+        client.batch_execute(&made).await.unwrap();
         let mut hunt = Hunt::default();
         for (name, value) in [
             ("the webhook's code", WEBHOOK_CODE),
@@ -279,23 +281,20 @@ fn send_events(hunt: &mut Hunt, address: &str, application_token: &str) {
     hunt.saw("an odd request", talk(address, &odd));
 }
 
-/// What the portal may do to whoever asks it, with the secrets it knows.
-fn faults(secret: &str) -> Vec<Fault> {
+/// What the portal may do to whoever asks it with this secret: one plan for each command that is to meet it. Faults that
+/// pass take turns, so that the attempts of one call meet all of them.
+fn faults(secret: &str) -> Vec<Vec<Fault>> {
     let echo = |status| Fault::ErrorCode {
         status: Some(status),
         code: format!("X_{secret}"),
         description: Some(format!("no such thing: auth={secret} /rest/1/{secret}/batch")),
     };
     vec![
-        echo(400),
-        echo(401),
-        echo(500),
-        Fault::Status { status: 502 },
-        Fault::TruncatedBody,
-        Fault::CutJson,
-        Fault::ConnectionReset,
-        Fault::Redirect302 { location: format!("https://{secret}.stranger.example") },
-        Fault::Redirect302 { location: "https://portal.stranger.example".to_owned() },
+        vec![echo(500), Fault::Status { status: 502 }, Fault::TruncatedBody, Fault::CutJson, Fault::ConnectionReset],
+        vec![echo(400)],
+        vec![echo(401)],
+        vec![Fault::Redirect302 { location: format!("https://{secret}.stranger.example") }],
+        vec![Fault::Redirect302 { location: "https://portal.stranger.example".to_owned() }],
     ]
 }
 
@@ -338,8 +337,8 @@ async fn no_secret_shows_where_the_service_has_a_webhook() {
     place.portal.portal().edit_random(Entity::Deal, 5, 1);
     let mut answers = ask_everything(&mut place.hunt, &service.address, &tokens);
     send_events(&mut place.hunt, &service.address, APPLICATION_TOKEN);
-    for fault in faults(WEBHOOK_CODE) {
-        place.portal.portal().set_faults(FaultPlan::always(fault));
+    for faults in faults(WEBHOOK_CODE) {
+        place.portal.portal().set_faults(FaultPlan::none().and(None, When::Always, faults));
         place.hear(&["sync", "deal", "--id", "1,3"], &[]).await;
     }
     place.hear(&["doctor"], &[]).await;
@@ -414,9 +413,15 @@ async fn no_secret_shows_where_the_service_is_an_application() {
     place.portal.portal().expire_access_tokens();
     place.hear(&["sync", "deal", "--incremental"], &[]).await;
     let issued = note(&mut place);
-    for secret in [&issued.access_token, &issued.refresh_token] {
-        for fault in faults(secret) {
-            place.portal.portal().set_faults(FaultPlan::always(fault));
+    for faults in faults(&issued.access_token) {
+        place.portal.portal().set_faults(FaultPlan::none().and(None, When::Always, faults));
+        place.hear(&["sync", "deal", "--id", "1,3"], &[]).await;
+    }
+    // The authorisation server knows the other two.
+    for secret in [issued.refresh_token.as_str(), CLIENT_SECRET] {
+        for faults in faults(secret) {
+            place.portal.portal().expire_access_tokens();
+            place.portal.portal().set_faults(FaultPlan::none().and(Some("oauth.token"), When::Always, faults));
             place.hear(&["sync", "deal", "--id", "1,3"], &[]).await;
         }
     }

@@ -26,7 +26,7 @@ async fn the_database_crashes_and_comes_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_connection_to_the_database_is_cut_again_and_again() {
     let mut ground = Ground::new().await;
-    let (end, mut cut) = (Instant::now() + lasting(4, 60), 0);
+    let (end, mut cut) = (Instant::now() + lasting(3, 60), 0);
     while Instant::now() < end {
         cut += ground.server.terminate_backends(DATABASE).await;
         ground.endure(Duration::from_millis(30)).await;
@@ -52,7 +52,7 @@ async fn the_disk_of_the_database_is_full() {
     let before = ground.answered(503);
     disk.fill();
     // Existing pages take what fits into them: it takes a while until a table must grow.
-    let until = Instant::now() + lasting(5, 120);
+    let until = Instant::now() + lasting(3, 120);
     let longest = Instant::now() + lasting(60, 180);
     while Instant::now() < until || (ground.answered(503) == before && Instant::now() < longest) {
         ground.endure(Duration::from_millis(100)).await;
@@ -71,7 +71,7 @@ async fn the_disk_of_the_database_is_full() {
 async fn commits_are_lost(side: Side, fault: &str) {
     let mut ground = Ground::new().await;
     let mut since = Instant::now();
-    for turn in 0..times(12, 200) {
+    for turn in 0..times(8, 200) {
         let before = ground.way_to_database.lost();
         ground.way_to_database.lose(side, "COMMIT", turn % 4, 1);
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -80,7 +80,7 @@ async fn commits_are_lost(side: Side, fault: &str) {
             ground.endure(Duration::from_millis(5)).await;
         }
         since = Instant::now();
-        if turn % 6 == 5 {
+        if turn % 4 == 3 {
             ground.back(since).await;
         }
     }

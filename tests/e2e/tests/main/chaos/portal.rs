@@ -14,12 +14,12 @@ async fn the_portal_is_away_for_long() {
     let (accepted, sent) = (ground.answered(200), ground.portal().deliveries().sent);
     ground.way_to_portal.refuse(true);
     ground.way_to_portal.cut();
-    ground.endure(lasting(5, 300)).await;
+    ground.endure(lasting(4, 300)).await;
     assert_eq!(ground.service.ask("GET", "/health/ready", None, None).0, 200, "events can be taken in all the same");
     // It answers again, with the page of a gateway.
     ground.portal().set_faults(FaultPlan::always(Fault::Status { status: 502 }));
     ground.way_to_portal.refuse(false);
-    ground.endure(lasting(4, 120)).await;
+    ground.endure(lasting(3, 120)).await;
     let (accepted, sent) = (ground.answered(200) - accepted, ground.portal().deliveries().sent - sent);
     assert!(accepted > 10 && accepted == sent, "{accepted} of {sent} events were taken in while the portal was away");
     ground.portal().set_faults(FaultPlan::none());
@@ -60,7 +60,7 @@ async fn the_portal_seems_to_move_to_a_stranger() {
     ground.way_to_portal.cut();
     let (accepted, sent) = (ground.answered(200), ground.portal().deliveries().sent);
     wait_until_told(&ground, "moved to `portal.stranger.example`").await;
-    ground.endure(lasting(2, 60)).await;
+    ground.endure(lasting(1, 60)).await;
     let (accepted, sent) = (ground.answered(200) - accepted, ground.portal().deliveries().sent - sent);
     assert_eq!(accepted, sent, "events are taken in all the same");
     // Somebody finds out where it really is, and says so.
@@ -84,7 +84,7 @@ async fn the_webhook_is_revoked() {
     let (asked, accepted, sent) =
         (ground.portal().stats().http_requests, ground.answered(200), ground.portal().deliveries().sent);
     wait_until_told(&ground, "refused the credentials").await;
-    let lasted = lasting(6, 120);
+    let lasted = lasting(5, 120);
     ground.endure(lasted).await;
     let asked = ground.portal().stats().http_requests - asked;
     // Pauses of 2, 4, 8, … 60 s for each entity.
