@@ -108,11 +108,12 @@ mod tests {
             ("crm.example.com", "portal.example.com", true),
             ("example.com", "crm.example.com", true),
             ("crm.example.com", "example.com", true),
+            // The vendor's own.
+            ("old.bitrix24.com", "bitrix24.com", true),
             ("crm.example.com", "evil.com", false),
             ("crm.example.com", "evilexample.com", false),
             ("shop.co.uk", "evil.co.uk", false),
             ("old.bitrix24.com", "x.bitrix24.evil.com", false),
-            ("old.bitrix24.com", "bitrix24.com", false),
             ("old.bitrix24.com", "evil.bitrix24.com.evil.com", false),
             ("old.bitrix24.com", "evilbitrix24.com", false),
             ("old.bitrix24.com", "new.bitrix24.co.evil", false),
