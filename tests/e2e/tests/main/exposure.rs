@@ -63,8 +63,11 @@ impl Watch {
     }
 }
 
+/// Something that happens in the portal.
+type Happening = Box<dyn Fn(&Portal)>;
+
 /// What may happen to fields of deals, one after the other.
-fn field_changes() -> Vec<(&'static str, Box<dyn Fn(&Portal)>)> {
+fn field_changes() -> Vec<(&'static str, Happening)> {
     const NAME: &str = "UF_CRM_EXPOSED";
     vec![
         (

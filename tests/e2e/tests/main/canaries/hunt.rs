@@ -25,8 +25,7 @@ impl Hunt {
             vec![value.to_owned(), value.to_lowercase(), percent_encoded(value, false), percent_encoded(value, true)];
         forms.push(percent_encoded(value, false).to_lowercase());
         forms.push(value.chars().rev().collect());
-        forms.push(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
-        forms.push(bytes.iter().map(|byte| format!("{byte:02X}")).collect());
+        forms.extend([hexadecimal(bytes), hexadecimal(bytes).to_uppercase()]);
         let numbers: Vec<String> = bytes.iter().map(u8::to_string).collect();
         forms.push(numbers.join(", "));
         forms.push(numbers.join(","));
@@ -69,6 +68,14 @@ impl Hunt {
     }
 }
 
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
+}
+
 /// With every byte encoded, or only those that need it in a query.
 fn percent_encoded(text: &str, all: bool) -> String {
     let is_plain = |byte: u8| !all && (byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~'));
@@ -82,7 +89,7 @@ fn in_base64(secret: &[u8], before: usize) -> Vec<String> {
     let bytes: Vec<u8> = std::iter::repeat_n(0, before).chain(secret.iter().copied()).collect();
     let whole = bytes.len() / 3 * 3;
     let start = before.div_ceil(3) * 4;
-    [STANDARD.encode(&bytes[..whole]), URL_SAFE.encode(&bytes[..whole])].map(|text| text[start..].to_owned()).to_vec()
+    [STANDARD.encode(&bytes[..whole]), URL_SAFE.encode(&bytes[..whole])].map(|mut text| text.split_off(start)).to_vec()
 }
 
 #[test]
@@ -96,7 +103,7 @@ fn a_secret_is_found_in_every_form() {
         STANDARD.encode(format!("a{secret}")),
         URL_SAFE.encode(format!("{secret} and more")),
         format!("{:?}", secret.as_bytes()),
-        secret.bytes().map(|byte| format!("{byte:02x}")).collect(),
+        hexadecimal(secret.as_bytes()),
     ] {
         let mut hunt = Hunt::default();
         hunt.secret("the secret", secret);

@@ -224,7 +224,7 @@ fn talk_for(address: &str, request: &str, patience: Duration) -> String {
     stream.set_read_timeout(Some(patience)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
-    let mut chunk = [0; 65_536];
+    let mut chunk = [0; 16_384];
     while let Ok(length @ 1..) = stream.read(&mut chunk) {
         answer.extend_from_slice(&chunk[..length]);
     }
@@ -359,7 +359,7 @@ async fn no_secret_shows_where_the_service_has_a_webhook() {
     place.server.terminate_backends(DATABASE).await;
     answers += ask_everything(&mut place.hunt, &service.address, &tokens);
     for arguments in [
-        &["status"] as &[&str],
+        ["status"].as_slice(),
         &["doctor", "--output", "json"],
         &["migrate", "--plan"],
         &["sync", "deal", "--incremental", "-vv"],
@@ -444,7 +444,7 @@ async fn no_secret_shows_where_the_service_is_an_application() {
     place.hear(&["webhooks", "list"], &[]).await;
     // Another key cannot open what is kept; another secret is refused.
     place.hear(&["sync", "deal"], &[("BITRIX_TOKEN_KEY", "YW5vdGhlci1rZXktb2YtdGhpcnR5LXR3by1ieXRlcyE=")]).await;
-    place.hear(&["sync", "deal"], &[("BITRIX_TOKEN_KEY", &TOKEN_KEY[1..])]).await;
+    place.hear(&["sync", "deal"], &[("BITRIX_TOKEN_KEY", TOKEN_KEY.trim_start_matches('Y'))]).await;
     place.portal.portal().uninstall_application(false);
     answers += ask_everything(&mut place.hunt, &service.address, &tokens);
     drop(service);
