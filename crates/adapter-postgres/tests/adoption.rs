@@ -197,6 +197,7 @@ async fn migrations_go_back_down() {
     migrate(&url(&database), &MigrateOptions::default()).await.unwrap();
     let sql = database.client().await;
     for down in [
+        include_str!("../migrations/2026-01-10-000000_answers/down.sql"),
         include_str!("../migrations/2026-01-09-000000_abandoned/down.sql"),
         include_str!("../migrations/2026-01-08-120000_arrivals/down.sql"),
         include_str!("../migrations/2026-01-08-000000_pacing/down.sql"),

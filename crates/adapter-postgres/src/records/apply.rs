@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use crate::connection::Connection;
 use crate::error::{Failure, Trouble};
 use crate::sql::copy::{self, RowWriter};
+use crate::sql::guard::Touched;
 use crate::sql::upsert::RowTimes;
 use crate::sql::{Table, guard, upsert};
 use crate::transaction::Transaction;
@@ -276,9 +277,8 @@ async fn equal(
     let rows = rows.ids.iter().zip(&rows.hashes).zip(&rows.answers);
     let equal: Vec<RecordId> =
         rows.filter(|((id, hash), answer)| is_equal(id, hash, answer)).map(|((id, _), _)| *id).collect();
-    let touched: Vec<(i64, Option<Vec<u8>>, Option<Vec<u8>>)> =
-        transaction.load_rows(guard::touch(entity, read, &equal)).await?;
-    let is_other = |(id, hash, answer): &(i64, Option<Vec<u8>>, Option<Vec<u8>>)| {
+    let touched: Vec<Touched> = transaction.load_rows(guard::touch(entity, read, &equal)).await?;
+    let is_other = |(id, hash, answer): &Touched| {
         remembered.get(id).is_none_or(|(content, told)| hash.as_ref() != Some(content) || answer != told)
     };
     if touched.iter().any(is_other) {

@@ -9,6 +9,7 @@ use b24sync_domain::record::ReadToken;
 use super::apply;
 use crate::connection::Connection;
 use crate::error::{Failure, Trouble};
+use crate::sql::guard::Touched;
 use crate::sql::{Table, guard};
 use crate::transaction::Transaction;
 
@@ -55,8 +56,7 @@ pub(super) async fn see(
         return Ok(Seen::default());
     }
     let ids = ids(same);
-    let touched: Vec<(i64, Option<Vec<u8>>, Option<Vec<u8>>)> =
-        transaction.load_rows(guard::touch(entity.type_id(), read.0, &ids)).await?;
+    let touched: Vec<Touched> = transaction.load_rows(guard::touch(entity.type_id(), read.0, &ids)).await?;
     let touched: HashMap<i64, Option<Vec<u8>>> =
         touched.into_iter().map(|(id, hash, answer)| (id, hash.and(answer))).collect();
     let is_other = |(id, answer): &(RecordId, AnswerHash)| {

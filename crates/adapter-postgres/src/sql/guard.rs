@@ -39,6 +39,9 @@ pub(crate) fn remembered(entity: i16, ids: &[RecordId]) -> Sql<'_, (BigInt, Byte
         .rows()
 }
 
+/// A record that was touched: id, content hash, hash of the answer.
+pub(crate) type Touched = (i64, Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// Step 1 of CORRECTNESS 4.1 for records whose content is the one that is remembered: id, and the hashes, which have to be
 /// looked at again. Where nothing has changed, neither has the modification time, so that of the guard only the order of
 /// the reads is left.

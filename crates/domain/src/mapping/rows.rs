@@ -1,6 +1,7 @@
 //! A batch of records → columns ready to be bound, a content hash per record, and the records that cannot be stored.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 
 use chrono::{DateTime, FixedOffset, Utc};
 use sha2::{Digest, Sha256};
@@ -164,10 +165,10 @@ pub fn map(mapping: &TableMapping, batch: &RecordBatch) -> Result<MappedBatch, V
 ///
 /// # Errors
 /// As [`map`].
-pub fn map_unless_same(
+pub fn map_unless_same<S: BuildHasher>(
     mapping: &TableMapping,
     batch: &RecordBatch,
-    remembered: &HashMap<RecordId, AnswerHash>,
+    remembered: &HashMap<RecordId, AnswerHash, S>,
 ) -> Result<MappedBatch, Vec<SchemaNeed>> {
     let mut mapper = Mapper::new(mapping, batch);
     for (row, id) in batch.ids().iter().copied().enumerate() {

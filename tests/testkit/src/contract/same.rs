@@ -1,5 +1,6 @@
 //! Records that were answered as before: nothing of them is sent to the store again.
 
+use b24sync_domain::entity::RecordId;
 use b24sync_domain::mapping::rows::{self, MappedBatch};
 use b24sync_domain::ports::Commit;
 use b24sync_domain::record::ReadToken;
@@ -68,7 +69,7 @@ pub(super) async fn answers_are_remembered_of_rows_that_are_there_and_wanted(sto
     let scene = Scene::new(stores).await;
     let known = async || {
         let known = stores.records.answers(deal(), &[id(7), id(8), id(9)]).await.expect("what is remembered");
-        let mut known: Vec<i64> = known.into_keys().map(|id| id.get()).collect();
+        let mut known: Vec<i64> = known.into_keys().map(RecordId::get).collect();
         known.sort_unstable();
         known
     };
