@@ -189,8 +189,15 @@ pub trait RecordStore: Send + Sync {
     /// content.
     async fn forget(&self, entity: EntityType, ids: &[RecordId]) -> Result<(), StoreError>;
 
-    /// The answers by which these records' rows were written last, as far as they are known and the rows are there.
-    async fn answers(&self, entity: EntityType, ids: &[RecordId]) -> Result<HashMap<RecordId, AnswerHash>, StoreError>;
+    /// The answers by which these records' rows were written last, as far as they are known and the rows are there. A
+    /// store need not remember any; then no batch has records that are the same.
+    async fn answers(
+        &self,
+        _entity: EntityType,
+        _ids: &[RecordId],
+    ) -> Result<HashMap<RecordId, AnswerHash>, StoreError> {
+        Ok(HashMap::new())
+    }
 
     /// Upserts `batch`, puts its rejections into quarantine, takes stored records out of it, and records the run's
     /// progress: all in one transaction; idempotent. MUST keep a row that comes from a later read. MUST NOT write a row
