@@ -88,7 +88,9 @@ mod tests {
 
     #[test]
     fn the_laws_hold_for_what_was_found_by_fuzzing() {
-        for (corpus, law) in [("token", of_a_token as fn(&[u8])), ("keys", of_keys)] {
+        type Law = fn(&[u8]);
+        let laws: [(&str, Law); 2] = [("token", of_a_token), ("keys", of_keys)];
+        for (corpus, law) in laws {
             let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(corpus);
             let files: Vec<_> =
                 fs::read_dir(directory).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();

@@ -191,11 +191,8 @@ pub trait RecordStore: Send + Sync {
 
     /// The answers by which these records' rows were written last, as far as they are known and the rows are there. A
     /// store need not remember any; then no batch has records that are the same.
-    async fn answers(
-        &self,
-        _entity: EntityType,
-        _ids: &[RecordId],
-    ) -> Result<HashMap<RecordId, AnswerHash>, StoreError> {
+    async fn answers(&self, entity: EntityType, ids: &[RecordId]) -> Result<HashMap<RecordId, AnswerHash>, StoreError> {
+        let _ = (entity, ids);
         Ok(HashMap::new())
     }
 
