@@ -11,6 +11,9 @@ use crate::stage::Stage;
 /// Memory that the service may occupy while it applies them, in KiB.
 const MOST_MEMORY: u64 = 100 * 1024;
 
+/// How long an event waits for others of its record at most.
+const LONGEST_DEBOUNCE: Duration = Duration::from_secs(5);
+
 /// A portal whose deals are in the replica, and a service that does nothing but apply its events.
 async fn stage(deals: u64, user_fields: usize) -> (Stage, Service) {
     stage_with(deals, user_fields, &[]).await
@@ -55,16 +58,20 @@ async fn ten_thousand_events_are_fresh_within_seconds_at_a_rate_of_two_requests_
     let (portal, client) = (stage.portal(), stage.client().await);
     // Next to no burst, so that the bucket is at its steady rate from the first request on.
     portal.set_rate(Some(RateLimit { per_second: 2.0, burst: 2.0 }));
+    let begun = Instant::now();
     portal.bulk_edit_in_one_second(Entity::Deal, &portal.ids(Entity::Deal));
     assert!(portal.wait_for_deliveries(Duration::from_secs(120)), "{:?}", portal.deliveries());
     let last_event = Instant::now();
     settled(portal, &client).await;
     let (fresh, stats) = (last_event.elapsed(), portal.stats());
+    let sending = last_event - begun;
     all_accepted(&stage, 10_000);
     deals_are_equal(portal, &client).await;
-    figure(&format!("fresh {fresh:?} after the last event, {} requests", stats.http_requests));
+    figure(&format!("fresh {fresh:?} after the last event of {sending:?}, {} requests", stats.http_requests));
     assert!(fresh <= Duration::from_secs(6), "{fresh:?}");
-    assert!(stats.http_requests <= 8 && stats.throttled == 0, "{stats:?}");
+    // No event waits for longer than the longest debounce; on a busy machine they come for longer than that.
+    let allowed = 8 + sending.saturating_sub(LONGEST_DEBOUNCE).as_secs();
+    assert!(stats.http_requests <= allowed && stats.throttled == 0, "{sending:?}: {stats:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
