@@ -35,6 +35,7 @@ mod pacing;
 mod pooler;
 mod readout;
 mod running;
+mod scale_out;
 mod serve;
 mod service;
 mod slow_clients;
