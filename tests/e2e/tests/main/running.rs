@@ -58,7 +58,13 @@ impl Service {
     }
 
     /// The same with the body as it came.
-    pub(crate) fn ask_text(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> (u16, String) {
+    pub(crate) fn ask_text(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let body = body.map(Value::to_string).unwrap_or_default();
         let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();

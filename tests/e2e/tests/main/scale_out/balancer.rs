@@ -68,7 +68,12 @@ impl Balancer {
             .unwrap();
         let mut balancer = Balancer { process, folder, address };
         until("the start of nginx", || {
-            assert_eq!(balancer.process.try_wait().unwrap(), None, "nginx does not start: {}", balancer.log("stderr.log"));
+            assert_eq!(
+                balancer.process.try_wait().unwrap(),
+                None,
+                "nginx does not start: {}",
+                balancer.log("stderr.log")
+            );
             TcpStream::connect(&balancer.address).is_ok()
         });
         balancer

@@ -127,7 +127,8 @@ impl Cluster {
 
     /// The instance that has this lease, if it is one of these and the lease has not run out.
     pub(super) async fn holder(&self, client: &Client, scope: &str) -> Option<usize> {
-        let sql = "select split_part(holder, '/', 2) from b24sync.leases where scope = $1 and expires_at > clock_timestamp()";
+        let sql =
+            "select split_part(holder, '/', 2) from b24sync.leases where scope = $1 and expires_at > clock_timestamp()";
         let row = client.query_opt(sql, &[&scope]).await.unwrap()?;
         let process: String = row.get(0);
         self.services.iter().position(|service| service.id().to_string() == process)

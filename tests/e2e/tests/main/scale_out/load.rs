@@ -58,5 +58,10 @@ pub(super) fn ask(address: &str, enough: &AtomicBool) -> (Vec<String>, usize) {
 pub(super) fn every_event_had_200(cluster: &Cluster) {
     let deliveries = cluster.portal().deliveries();
     let only: Vec<u16> = deliveries.answered.keys().copied().collect();
-    assert_eq!((only.as_slice(), deliveries.failed), (&[200][..], 0), "{deliveries:?}\n{}", cluster.balancer.log("error.log"));
+    assert_eq!(
+        (only.as_slice(), deliveries.failed),
+        (&[200][..], 0),
+        "{deliveries:?}\n{}",
+        cluster.balancer.log("error.log")
+    );
 }

@@ -65,7 +65,12 @@ async fn another_instance_schedules_within_35_seconds_and_who_stood_still_change
             let changes = scope.spawn(|| change(&portal, &deals, 20, &enough));
             let (next, paused) = tokio::runtime::Handle::current().block_on(async {
                 let taken = taken_over(&cluster, &client, &still).await;
-                until(&client, "the end of the run", "select count(*) from sync_logs where sync_type = 'full' and status = 'completed'").await;
+                until(
+                    &client,
+                    "the end of the run",
+                    "select count(*) from sync_logs where sync_type = 'full' and status = 'completed'",
+                )
+                .await;
                 taken
             });
             enough.store(true, Ordering::SeqCst);
@@ -86,6 +91,11 @@ async fn another_instance_schedules_within_35_seconds_and_who_stood_still_change
     assert!(killed < TAKEOVER && paused < TAKEOVER, "{killed:?}, {paused:?}");
     every_event_had_200(&cluster);
     assert_eq!(standing(&client).await, before, "who stood still has written");
-    assert_eq!(number(&client, "select count(*) from sync_logs where sync_type <> 'webhook'").await, 1, "{:#?}", log(&client).await);
+    assert_eq!(
+        number(&client, "select count(*) from sync_logs where sync_type <> 'webhook'").await,
+        1,
+        "{:#?}",
+        log(&client).await
+    );
     deals_are_equal(&portal, &client).await;
 }

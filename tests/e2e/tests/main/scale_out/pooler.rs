@@ -15,7 +15,8 @@ use crate::running::until;
 /// or this machine's.
 pub(super) fn program() -> Option<PathBuf> {
     let named = std::env::var_os("PGBOUNCER").map(PathBuf::from);
-    let places = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer", "/opt/homebrew/bin/pgbouncer"];
+    let places =
+        ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer", "/opt/homebrew/bin/pgbouncer"];
     named.into_iter().chain(places.iter().map(PathBuf::from)).find(|path| path.exists() && version(path) >= (1, 21))
 }
 
