@@ -1,5 +1,6 @@
 //! The instance that schedules is killed, and one that schedules and syncs stands still beyond its leases.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -27,11 +28,31 @@ async fn taken_over(cluster: &Cluster, client: &Client, from: &[usize]) -> (usiz
     }
 }
 
-/// What is remembered of deals, which nobody may change who has lost the lease.
+/// How far the syncs of deals have come, which nobody may change who has lost the lease.
 async fn standing(client: &Client) -> String {
-    let sql = "select concat((select jsonb_agg(to_jsonb(r) order by r.id) from b24sync.runs r where r.kind <> 'webhook'), \
-               (select to_jsonb(p) from b24sync.entity_progress p where p.entity = 2))";
+    let sql = "select concat((select jsonb_agg(to_jsonb(r) order by r.run_id) from b24sync.runs r where r.kind <> 'webhook'), \
+               (select jsonb_build_array(watermark, floor_id, next_floor_id) from b24sync.entity_progress where entity = 2))";
     client.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// Stops whoever syncs deals and whoever schedules, in the middle of a sync; which instances these are, the first one being
+/// that which syncs.
+async fn in_the_middle(cluster: &Cluster, client: &Client, leader: usize) -> Vec<usize> {
+    cluster.portal().set_faults(FaultPlan::always(Fault::Delay { milliseconds: 1_000 }));
+    let operator = token(Some("operator"));
+    let (status, _) = cluster.services[leader].ask("POST", "/api/v1/sync/start/deal", Some(&operator), None);
+    assert_eq!(status, 202);
+    until(
+        client,
+        "a sync of deals",
+        "select count(*) from sync_logs where status = 'running' and records_processed > 0",
+    )
+    .await;
+    let worker = cluster.holder(client, "sync:deal").await.expect("it is on");
+    let still: Vec<usize> = [worker].into_iter().chain(Some(leader).filter(|leader| *leader != worker)).collect();
+    still.iter().for_each(|number| cluster.services[*number].pause());
+    cluster.portal().set_faults(FaultPlan::none());
+    still
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,55 +68,34 @@ async fn another_instance_schedules_within_35_seconds_and_who_stood_still_change
     cluster.until_ready(0);
     assert_eq!(cluster.leaders(), [leader]);
 
-    // A sync that takes a while, and in the middle of it whoever does it stands still, and whoever schedules.
-    portal.set_faults(FaultPlan::always(Fault::Delay { milliseconds: 1_000 }));
-    let operator = token(Some("operator"));
-    let (status, _) = cluster.services[0].ask("POST", "/api/v1/sync/start/deal", Some(&operator), None);
-    assert_eq!(status, 202);
-    let middle = "select count(*) from sync_logs where status = 'running' and records_processed > 0";
-    until(&client, "a sync of deals", middle).await;
-    let worker = cluster.holder(&client, "sync:deal").await.expect("it is on");
-    let still: Vec<usize> = [worker].into_iter().chain(Some(leader).filter(|leader| *leader != worker)).collect();
-    still.iter().for_each(|number| cluster.services[*number].pause());
-    portal.set_faults(FaultPlan::none());
+    let still = in_the_middle(&cluster, &client, leader).await;
     cluster.subscribe();
-    let (deals, enough) = (portal.ids(Entity::Deal), AtomicBool::new(false));
-    let (next, paused, changed) = tokio::task::block_in_place(|| {
-        std::thread::scope(|scope| {
-            let changes = scope.spawn(|| change(&portal, &deals, 20, &enough));
-            let (next, paused) = tokio::runtime::Handle::current().block_on(async {
-                let taken = taken_over(&cluster, &client, &still).await;
-                until(
-                    &client,
-                    "the end of the run",
-                    "select count(*) from sync_logs where sync_type = 'full' and status = 'completed'",
-                )
-                .await;
-                taken
-            });
-            enough.store(true, Ordering::SeqCst);
-            (next, paused, changes.join().unwrap())
-        })
-    });
+    let enough = Arc::new(AtomicBool::new(false));
+    let (changing, deals, told) = (portal.clone(), portal.ids(Entity::Deal), Arc::clone(&enough));
+    let changes = tokio::task::spawn_blocking(move || change(&changing, &deals, 20, &told));
+    let (next, paused) = taken_over(&cluster, &client, &still).await;
+    until(
+        &client,
+        "the end of the run",
+        "select count(*) from sync_logs where sync_type = 'full' and status = 'completed'",
+    )
+    .await;
+    enough.store(true, Ordering::SeqCst);
+    let changed = changes.await.unwrap();
+
     let before = standing(&client).await;
     still.iter().for_each(|number| cluster.services[*number].resume());
-    until_so("that who stood still knows of it", || {
-        cluster.leaders() == [next] && cluster.services[worker].complaints().iter().any(|line| line.contains("lease"))
-    });
+    let knows = || cluster.services[still[0]].complaints().iter().any(|line| line.contains("lease"));
+    until_so("that who stood still knows of it", || knows() && cluster.leaders() == [next]);
     settled(&portal, &client).await;
     figure(&format!(
-        "takeover after kill -9: {killed:?}, from {} that stood still: {paused:?}; {changed} events meanwhile, {:?}",
+        "another one schedules {killed:?} after kill -9, and {paused:?} after {} stood still; {changed} events meanwhile",
         still.len(),
-        portal.deliveries()
     ));
     assert!(killed < TAKEOVER && paused < TAKEOVER, "{killed:?}, {paused:?}");
     every_event_had_200(&cluster);
     assert_eq!(standing(&client).await, before, "who stood still has written");
-    assert_eq!(
-        number(&client, "select count(*) from sync_logs where sync_type <> 'webhook'").await,
-        1,
-        "{:#?}",
-        log(&client).await
-    );
+    let syncs = "select count(*) from sync_logs where sync_type <> 'webhook'";
+    assert_eq!(number(&client, syncs).await, 1, "{:#?}", log(&client).await);
     deals_are_equal(&portal, &client).await;
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::balancer::{deploy, openfolder};
+use super::balancer::{deploy, open_folder};
 use super::ports::fixed_port;
 use crate::running::until;
 
@@ -40,7 +40,7 @@ impl Pooler {
         let (login, place) = url.strip_prefix("postgresql://").unwrap().split_once('@').unwrap();
         let (user, password) = login.split_once(':').unwrap();
         let (server, database) = place.split_once('/').unwrap();
-        let folder = openfolder();
+        let folder = open_folder();
         fs::copy(deploy().join("pgbouncer/pgbouncer.ini"), folder.path().join("pgbouncer.ini")).unwrap();
         fs::write(folder.path().join("users"), format!("\"{user}\" \"{password}\"\n")).unwrap();
         let port = fixed_port();

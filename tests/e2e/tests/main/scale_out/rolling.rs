@@ -42,7 +42,7 @@ async fn no_event_fails_in_a_rolling_restart_at_300_a_second_and_each_200_has_it
     settled(&portal, &client).await;
     let deliveries = portal.deliveries();
     let lost = deliveries.sent - deliveries.answered.get(&200).copied().unwrap_or_default();
-    let rate = changed as f64 / took.as_secs_f64();
+    let rate = f64::from(u32::try_from(changed).unwrap()) / took.as_secs_f64();
     figure(&format!(
         "{changed} events in {took:?} ({rate:.0} a second) and {answered} requests of people: {lost} events and {} requests lost; \
          {} were passed on to a second instance",
