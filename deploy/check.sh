@@ -46,7 +46,7 @@ has() {
 nginx_configuration() {
   mkdir -p "$work/nginx"
   cp -r nginx/nginx.conf nginx/b24sync "$work/nginx"
-  printf 'server 127.0.0.1:18081 max_fails=3 fail_timeout=2s;\nserver 127.0.0.1:18082;\n' > "$work/nginx/b24sync/instances.conf"
+  printf 'server 127.0.0.1:18081 max_fails=0;\nserver 127.0.0.1:18082;\n' > "$work/nginx/b24sync/instances.conf"
   nginx -t -p "$work/nginx" -e stderr -c "$work/nginx/nginx.conf"
 }
 if has nginx 'nginx configuration'; then check 'nginx configuration' nginx_configuration; fi

@@ -48,7 +48,7 @@ async fn nginx_streams_at_once_limits_bodies_believes_no_client_and_logs_no_toke
 
     // An event within the limit, and one above it.
     assert!(event(&address, 10).starts_with("HTTP/1.1 200"));
-    assert!(event(&address, 65_000).starts_with("HTTP/1.1 413"));
+    assert!(event(&address, 70_000).starts_with("HTTP/1.1 413"));
 
     // A stream comes as it is written: its beginning is there while it goes on.
     let stream = format!("GET /api/v1/events?access_token={viewer} HTTP/1.1\r\nHost: test\r\n\r\n");

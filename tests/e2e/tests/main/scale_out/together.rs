@@ -4,8 +4,8 @@ use b24sync_portal_emulator::{Counts, Entity, PortalConfig, RateLimit};
 
 use super::cluster::{Cluster, INSTANCES};
 use super::load::every_event_had_200;
-use crate::control_tables::{log, number};
-use crate::listening::{at_rest, equal, settled};
+use crate::control_tables::{log, number, until};
+use crate::listening::{QUIET, equal, settled};
 use crate::running::figure;
 use crate::stage::Stage;
 
@@ -18,7 +18,9 @@ async fn one_of_three_schedules_all_take_events_in_and_the_portal_refuses_none_o
     let settings = [("BITRIX_RATE_PER_SECOND", "10"), ("BITRIX_RATE_BURST", "20")];
     let Some(cluster) = Cluster::start(stage, &settings).await else { return };
     let client = cluster.client().await;
-    at_rest(&client).await;
+    let first = "select count(*) from (select count(distinct entity_type) as n from sync_logs where status = 'completed') c where n = 4";
+    until(&client, "the first syncs", first).await;
+    until(&client, "rest", QUIET).await;
     assert_eq!(cluster.leaders(), [0], "the one that came first");
     let full = "select count(*) from sync_logs where sync_type = 'full'";
     assert_eq!(number(&client, full).await, 4, "nothing is done twice: {:#?}", log(&client).await);
