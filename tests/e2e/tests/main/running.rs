@@ -46,8 +46,8 @@ impl Service {
         // Whatever it says later must find a reader.
         let complaints = Arc::<Mutex<Vec<String>>>::default();
         let heard = Arc::clone(&complaints);
-        let complains = |line: &String| line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#);
-        std::thread::spawn(move || lines.filter(complains).for_each(|line| heard.lock().unwrap().push(line)));
+        let is_one = |line: &String| line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#);
+        std::thread::spawn(move || lines.filter(is_one).for_each(|line| heard.lock().unwrap().push(line)));
         Service { child, address, complaints }
     }
 

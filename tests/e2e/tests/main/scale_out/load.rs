@@ -25,7 +25,7 @@ pub(super) fn change(portal: &Portal, deals: &[i64], per_second: u32, enough: &A
         }
         portal.edit(Entity::Deal, *id, [("TITLE", format!("edit of {id}").into())]);
     }
-    panic!("{} deals are not enough", deals.len());
+    unreachable!("{} deals are not enough", deals.len());
 }
 
 /// Asks for what runs, 20 times a second, until told to stop; what was no 200, and how many were.

@@ -50,7 +50,9 @@ async fn in_the_middle(cluster: &Cluster, client: &Client, leader: usize) -> Vec
     .await;
     let worker = cluster.holder(client, "sync:deal").await.expect("it is on");
     let still: Vec<usize> = [worker].into_iter().chain(Some(leader).filter(|leader| *leader != worker)).collect();
-    still.iter().for_each(|number| cluster.services[*number].pause());
+    for number in &still {
+        cluster.services[*number].pause();
+    }
     cluster.portal().set_faults(FaultPlan::none());
     still
 }
@@ -71,8 +73,8 @@ async fn another_instance_schedules_within_35_seconds_and_who_stood_still_change
     let still = in_the_middle(&cluster, &client, leader).await;
     cluster.subscribe();
     let enough = Arc::new(AtomicBool::new(false));
-    let (changing, deals, told) = (portal.clone(), portal.ids(Entity::Deal), Arc::clone(&enough));
-    let changes = tokio::task::spawn_blocking(move || change(&changing, &deals, 20, &told));
+    let (clone, deals, told) = (portal.clone(), portal.ids(Entity::Deal), Arc::clone(&enough));
+    let changes = tokio::task::spawn_blocking(move || change(&clone, &deals, 20, &told));
     let (next, paused) = taken_over(&cluster, &client, &still).await;
     until(
         &client,
@@ -81,15 +83,17 @@ async fn another_instance_schedules_within_35_seconds_and_who_stood_still_change
     )
     .await;
     enough.store(true, Ordering::SeqCst);
-    let changed = changes.await.unwrap();
+    let count = changes.await.unwrap();
 
     let before = standing(&client).await;
-    still.iter().for_each(|number| cluster.services[*number].resume());
+    for number in &still {
+        cluster.services[*number].resume();
+    }
     let knows = || cluster.services[still[0]].complaints().iter().any(|line| line.contains("lease"));
     until_so("that who stood still knows of it", || knows() && cluster.leaders() == [next]);
     settled(&portal, &client).await;
     figure(&format!(
-        "another one schedules {killed:?} after kill -9, and {paused:?} after {} stood still; {changed} events meanwhile",
+        "another one schedules {killed:?} after kill -9, and {paused:?} after {} stood still; {count} events meanwhile",
         still.len(),
     ));
     assert!(killed < TAKEOVER && paused < TAKEOVER, "{killed:?}, {paused:?}");

@@ -57,7 +57,7 @@ impl Pooler {
         }
         let said = fs::File::create(folder.path().join("log")).unwrap();
         command.current_dir(folder.path()).arg("pgbouncer.ini").stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
-        let mut pooler = Pooler { process: command.spawn().unwrap(), folder: folder, port };
+        let mut pooler = Pooler { process: command.spawn().unwrap(), folder, port };
         until("the start of PgBouncer", || {
             let log = || fs::read_to_string(pooler.folder.path().join("log")).unwrap();
             assert_eq!(pooler.process.try_wait().unwrap(), None, "PgBouncer does not start: {}", log());
