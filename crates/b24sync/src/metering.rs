@@ -237,11 +237,9 @@ mod tests {
 
     /// Names of figures in a text, without what Prometheus puts behind those of histograms.
     fn named(text: &str) -> BTreeSet<&str> {
-        text.match_indices("b24sync_")
-            .map(|(at, _)| {
-                let name = &text[at..];
-                let end = name.find(|letter: char| !letter.is_ascii_lowercase() && !matches!(letter, '0'..='9' | '_'));
-                let name = &name[..end.unwrap_or(name.len())];
+        text.split(|letter: char| !letter.is_ascii_lowercase() && !matches!(letter, '0'..='9' | '_'))
+            .filter(|word| word.starts_with("b24sync_"))
+            .map(|name| {
                 ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
             })
             .collect()
