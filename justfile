@@ -30,6 +30,23 @@ bench *arguments:
     cargo build --release --locked -p b24sync -p b24sync-portal-emulator
     cargo run --release --locked -p b24sync-bench -- {{arguments}}
 
+# The fault campaign in its long form, about an hour: faults around the running service, and how soon it is back from each.
+chaos:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    mkdir -p target
+    CHAOS=long cargo test --locked -p b24sync-e2e --test main chaos:: -- --nocapture --test-threads=1 2>&1 | tee target/chaos.log
+    echo 'fault | times | back after s: median | most | caught up after s | events taken in | refused or lost'
+    grep -o 'chaos | .*' target/chaos.log | cut -c 9-
+
+# Fuzz every parser of what comes from outside: each target for a minute, or `just fuzz RUNS TARGET…`.
+fuzz *arguments:
+    fuzz/run.sh {{arguments}}
+
+# Known vulnerabilities in dependencies; needs the network for the RustSec database.
+audit:
+    cargo deny check advisories
+
 # Accept new snapshots of tests after reading them.
 snapshots:
     cargo insta review

@@ -57,6 +57,8 @@ mod envelope;
 mod error;
 mod failure;
 mod fields;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod laws;
 mod lenient;
 mod metering;
 mod oauth;

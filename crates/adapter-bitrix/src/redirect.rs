@@ -108,13 +108,41 @@ mod tests {
             ("crm.example.com", "portal.example.com", true),
             ("example.com", "crm.example.com", true),
             ("crm.example.com", "example.com", true),
+            // The vendor's own.
+            ("old.bitrix24.com", "bitrix24.com", true),
             ("crm.example.com", "evil.com", false),
             ("crm.example.com", "evilexample.com", false),
             ("shop.co.uk", "evil.co.uk", false),
             ("old.bitrix24.com", "x.bitrix24.evil.com", false),
-            ("old.bitrix24.com", "127.0.0.1", false),
-            ("old.bitrix24.com", "localhost", false),
+            ("old.bitrix24.com", "evil.bitrix24.com.evil.com", false),
+            ("old.bitrix24.com", "evilbitrix24.com", false),
+            ("old.bitrix24.com", "new.bitrix24.co.evil", false),
+            ("old.bitrix24.com", "old.bitrix24.com.evil.com", false),
+            ("old.bitrix24.com", "me@evil.com", false),
+            ("old.bitrix24.com", "new.bitrix24.com@evil.com", false),
+            ("old.bitrix24.com", "new.bitrix24.com:pw@evil.com", false),
             ("old.bitrix24.com", "me:pw@new.bitrix24.com", false),
+            ("old.bitrix24.com", "evil.com#new.bitrix24.com", false),
+            ("old.bitrix24.com", "evil.com?new.bitrix24.com", false),
+            ("old.bitrix24.com", "evil.com\\new.bitrix24.com", false),
+            ("crm.example.com", "xexample.com", false),
+            ("crm.example.com", "com", false),
+            ("crm.example.com", "example.com.evil.com", false),
+            ("crm.example.com", "example.co", false),
+            ("a.gov.uk", "b.gov.uk", false),
+            ("old.bitrix24.com", "127.0.0.1", false),
+            ("old.bitrix24.com", "127.1", false),
+            ("old.bitrix24.com", "2130706433", false),
+            ("old.bitrix24.com", "0x7f000001", false),
+            ("old.bitrix24.com", "169.254.169.254", false),
+            ("old.bitrix24.com", "8.8.8.8", false),
+            ("old.bitrix24.com", "[::1]", false),
+            ("old.bitrix24.com", "[::ffff:169.254.169.254]", false),
+            ("old.bitrix24.com", "[64:ff9b::a9fe:a9fe]", false),
+            ("old.bitrix24.com", "[2600::1]", false),
+            ("old.bitrix24.com", "localhost", false),
+            ("old.bitrix24.com", "new.bitrix24.localhost", false),
+            ("192.0.2.1", "192.0.2.2", false),
         ] {
             assert_eq!(follows(old, new), expected, "{old} → {new}");
         }
@@ -122,10 +150,31 @@ mod tests {
 
     #[test]
     fn other_paths_and_http_are_not() {
-        for location in ["http://new.bitrix24.com/rest/1/c0de/batch", "https://new.bitrix24.com/login"] {
+        for location in [
+            "http://new.bitrix24.com/rest/1/c0de/batch",
+            "https://new.bitrix24.com/login",
+            "https://new.bitrix24.com/rest/1/c0de/batch/",
+            "https://new.bitrix24.com//rest/1/c0de/batch",
+            "https://new.bitrix24.com/rest/1/c0de/../batch",
+            "https://new.bitrix24.com/rest/1/other/batch",
+            "ftp://new.bitrix24.com/rest/1/c0de/batch",
+            "ws://new.bitrix24.com/rest/1/c0de/batch",
+            "//new.bitrix24.com/auth/",
+        ] {
             assert_eq!(judged("old.bitrix24.com", location), Redirect::Elsewhere("new.bitrix24.com".to_owned()));
         }
-        for location in ["/auth/", "https://old.bitrix24.com/rest/1/c0de/batch", "https://", "mailto:a@b"] {
+        for location in [
+            "",
+            "/auth/",
+            "https://old.bitrix24.com/rest/1/c0de/batch",
+            "https://old.bitrix24.com:443/elsewhere",
+            "https://",
+            "https://[::1",
+            "mailto:a@b",
+            "data:text/html,x",
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+        ] {
             assert_eq!(judged("old.bitrix24.com", location), Redirect::Nonsense, "{location}");
         }
     }

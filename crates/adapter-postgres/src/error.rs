@@ -194,6 +194,11 @@ impl Trouble {
         self.failure().is_some_and(Failure::is_about_data)
     }
 
+    /// Whether another transaction was quicker.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        self.failure().is_some_and(|failure| failure.is(SERIALIZATION_FAILURE))
+    }
+
     pub(crate) fn into_store(self, doing: &'static str) -> StoreError {
         match self {
             Trouble::Known(error) => error,

@@ -7,7 +7,7 @@
 //!
 //! [`PgExaminer`] is the domain's `DatabaseExaminer`: it looks at a database that may lack all of that.
 //!
-//! - Control tables live in the schema `b24sync` and come from `/migrations`; simple questions to them are written in
+//! - Control tables live in the schema `b24sync` and come from `migrations`; simple questions to them are written in
 //!   diesel's language over `schema`. To add one, add a migration.
 //! - `sync_config`, `sync_state` and `sync_logs` live beside the replica in a schema that is a setting, so that
 //!   `system_tables` makes them, or takes over those of the Python service.
@@ -43,6 +43,6 @@ mod transaction;
 
 pub use config::{DatabaseUrl, DatabaseUrlError};
 pub use examine::PgExaminer;
-pub use migrate::{AdoptedTable, ExposedTable, MigrateOptions, MigrationReport, migrate, pending_migrations};
+pub use migrate::{AdoptedTable, ExposedTable, MigrateOptions, MigrationReport, migrate, pending_migrations, plan};
 pub use pool::{PoolSettings, PoolUse};
 pub use store::{PgStore, SchemaName, SchemaNameError, StoreOptions};

@@ -25,7 +25,7 @@ use crate::store::SchemaName;
 use crate::system_tables;
 use crate::transaction::{Transaction, retrying};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 const DOING: &str = "migrating the database";
 
@@ -88,11 +88,34 @@ pub struct MigrationReport {
 /// version has been here, [`StoreError::Forbidden`] when the user may not create schemas or change the tables.
 pub async fn migrate(url: &DatabaseUrl, options: &MigrateOptions) -> Result<MigrationReport, StoreError> {
     let connections = single(url)?;
+    surviving_races(DOING, || migrate_once(&connections, options)).await
+}
+
+/// What [`migrate`] would do: it is done, and undone again. Tables that would be changed are locked meanwhile.
+///
+/// # Errors
+/// Those of [`migrate`].
+pub async fn plan(url: &DatabaseUrl, options: &MigrateOptions) -> Result<MigrationReport, StoreError> {
+    let connections = single(url)?;
+    surviving_races("planning the migration", || async {
+        let (mut transaction, report) = perform(&connections, options).await?;
+        transaction.undo().await?;
+        Ok(report)
+    })
+    .await
+}
+
+/// Does the work again where another program was at the same thing: `create schema` takes no lock that the advisory one
+/// could stand for.
+async fn surviving_races<F, W>(doing: &'static str, work: F) -> Result<MigrationReport, StoreError>
+where
+    F: Fn() -> W,
+    W: Future<Output = Result<MigrationReport, Trouble>>,
+{
     let mut races = 0;
     loop {
-        let outcome = retrying(DOING, || async {
-            match Box::pin(migrate_once(&connections, options)).await {
-                // `create schema` takes no lock that the advisory one could stand for, if another program is at it.
+        let outcome = retrying(doing, || async {
+            match Box::pin(work()).await {
                 Err(trouble) if trouble.failure().is_some_and(Failure::is_creation_race) && races < 5 => Ok(None),
                 other => other.map(Some),
             }
@@ -169,6 +192,15 @@ fn single(url: &DatabaseUrl) -> Result<Connections, StoreError> {
 }
 
 async fn migrate_once(connections: &Connections, options: &MigrateOptions) -> Result<MigrationReport, Trouble> {
+    let (transaction, report) = perform(connections, options).await?;
+    transaction.finish(Ok(report)).await
+}
+
+/// Does everything, and leaves it to the caller to commit it.
+async fn perform(
+    connections: &Connections,
+    options: &MigrateOptions,
+) -> Result<(Transaction, MigrationReport), Trouble> {
     let mut transaction = Transaction::begin_change(connections).await?;
     let lock = sql("select pg_advisory_xact_lock(").bind::<BigInt, _>(LOCK).text(")");
     // Another process may be migrating: that is worth waiting for.
@@ -180,8 +212,10 @@ async fn migrate_once(connections: &Connections, options: &MigrateOptions) -> Re
         return transaction.finish(Err(trouble)).await;
     }
     let (mut transaction, applied) = run(transaction).await?;
-    let outcome = finish(&mut transaction, options, applied).await;
-    transaction.finish(outcome).await
+    match finish(&mut transaction, options, applied).await {
+        Ok(report) => Ok((transaction, report)),
+        Err(trouble) => transaction.finish(Err(trouble)).await,
+    }
 }
 
 /// Makes the control schema, if it is not there: asking for it costs a right that one need not have otherwise.

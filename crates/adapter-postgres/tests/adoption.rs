@@ -1,6 +1,6 @@
 //! A database of the Python service is taken over as it is.
 
-use b24sync_adapter_postgres::{MigrateOptions, migrate, pending_migrations};
+use b24sync_adapter_postgres::{MigrateOptions, migrate, pending_migrations, plan};
 use b24sync_domain::error::StoreError;
 use b24sync_domain::field::FieldDescription;
 use b24sync_domain::ports::RunLog;
@@ -100,6 +100,23 @@ async fn nothing_is_lost_and_syncs_go_on() {
 }
 
 #[tokio::test]
+async fn a_plan_says_what_the_migration_does_and_changes_nothing() {
+    let database = TestDatabase::create().await;
+    let sql = database.client().await;
+    sql.batch_execute(PYTHON).await.unwrap();
+    let columns = async || -> i64 {
+        let all = "select count(*) from information_schema.columns where table_schema in ('public', 'b24sync')";
+        sql.query_one(all, &[]).await.unwrap().get(0)
+    };
+    let before = columns().await;
+    let planned = plan(&url(&database), &MigrateOptions::default()).await.unwrap();
+    assert_eq!(columns().await, before);
+    let running = "select count(*) from sync_logs where status = 'running'";
+    assert_eq!(sql.query_one(running, &[]).await.unwrap().get::<_, i64>(0), 1);
+    assert_eq!(migrate(&url(&database), &MigrateOptions::default()).await.unwrap(), planned);
+}
+
+#[tokio::test]
 async fn a_second_migration_finds_nothing_to_do() {
     let (world, first) = World::adopted(PYTHON).await;
     assert!(!first.applied.is_empty());
@@ -180,16 +197,17 @@ async fn migrations_go_back_down() {
     migrate(&url(&database), &MigrateOptions::default()).await.unwrap();
     let sql = database.client().await;
     for down in [
-        include_str!("../../../migrations/2026-01-09-000000_abandoned/down.sql"),
-        include_str!("../../../migrations/2026-01-08-120000_arrivals/down.sql"),
-        include_str!("../../../migrations/2026-01-08-000000_pacing/down.sql"),
-        include_str!("../../../migrations/2026-01-07-000000_application/down.sql"),
-        include_str!("../../../migrations/2026-01-06-000000_inbox/down.sql"),
-        include_str!("../../../migrations/2026-01-05-000000_drift/down.sql"),
-        include_str!("../../../migrations/2026-01-04-000000_service/down.sql"),
-        include_str!("../../../migrations/2026-01-03-000000_always_equal/down.sql"),
-        include_str!("../../../migrations/2026-01-02-000000_new_record_floor/down.sql"),
-        include_str!("../../../migrations/2026-01-01-000000_control_schema/down.sql"),
+        include_str!("../migrations/2026-01-10-000000_answers/down.sql"),
+        include_str!("../migrations/2026-01-09-000000_abandoned/down.sql"),
+        include_str!("../migrations/2026-01-08-120000_arrivals/down.sql"),
+        include_str!("../migrations/2026-01-08-000000_pacing/down.sql"),
+        include_str!("../migrations/2026-01-07-000000_application/down.sql"),
+        include_str!("../migrations/2026-01-06-000000_inbox/down.sql"),
+        include_str!("../migrations/2026-01-05-000000_drift/down.sql"),
+        include_str!("../migrations/2026-01-04-000000_service/down.sql"),
+        include_str!("../migrations/2026-01-03-000000_always_equal/down.sql"),
+        include_str!("../migrations/2026-01-02-000000_new_record_floor/down.sql"),
+        include_str!("../migrations/2026-01-01-000000_control_schema/down.sql"),
     ] {
         sql.batch_execute(down).await.unwrap();
     }

@@ -1,5 +1,6 @@
 //! Array binds and `COPY` against PostgreSQL as oracle: what was sent is what PostgreSQL reads from text.
 
+use b24sync_domain::mapping::answer::AnswerHash;
 use b24sync_domain::mapping::cells::ColumnData;
 use b24sync_domain::mapping::rows::{Column, ContentHash, MappedBatch, RowBatch};
 use b24sync_domain::mapping::value::Cell;
@@ -119,9 +120,11 @@ fn mapped(read: b24sync_domain::record::ReadToken, rows: &[Vec<Sample>], first: 
             read,
             modified: vec![None; ids.len()],
             hashes: ids.iter().map(|id| ContentHash(u128::try_from(id.get()).unwrap().to_be_bytes())).collect(),
+            answers: vec![AnswerHash([0; 16]); ids.len()],
             ids,
             columns: columns.collect(),
         },
+        same: Vec::new(),
         rejected: Vec::new(),
     }
 }

@@ -58,6 +58,8 @@ mod claims;
 mod header;
 mod json;
 mod keys;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod laws;
 mod roles;
 mod secret;
 mod settings;

@@ -98,7 +98,7 @@ fn start_reading(pass: &Pass<'_>, plan: &SchemaPlan) -> Pipeline {
         window: Window::Everything,
         cursor: pass.run.cursor,
     };
-    Pipeline::start(pass.ports.clone(), query, &plan.mapping, pass.stop.clone())
+    Pipeline::start(pass.ports.clone(), query, &plan.mapping, plan.create, pass.stop.clone())
 }
 
 /// The next batch; `None` after the last one, or when the run is to stop.

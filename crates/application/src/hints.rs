@@ -64,6 +64,15 @@ impl Drainer {
         .await
     }
 
+    /// Asks the portal for next to nothing: what only learns that it is still out of reach needs no run in the log.
+    ///
+    /// # Errors
+    /// [`SyncError::Source`] when it does not answer.
+    pub async fn knock(&self, entity: EntityType) -> Result<(), SyncError> {
+        let answered = self.ports.source.profile().await;
+        answered.map(drop).map_err(|source| SyncError::Source { entity, source })
+    }
+
     async fn under(&self, entity: EntityType, lease: &Lease, stop: &CancellationToken) -> Result<usize, SyncError> {
         let store = |source| SyncError::Store { entity, source };
         let due = self.inbox.due(entity).await.map_err(store)?;

@@ -1,12 +1,15 @@
 //! What a full pass does ahead of its writer: one task reads, another maps, and channels with one place each hold them
 //! back, so that memory does not grow with the table.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use b24sync_domain::error::SourceError;
+use b24sync_domain::entity::RecordId;
+use b24sync_domain::error::{Chain, SourceError};
+use b24sync_domain::mapping::answer::AnswerHash;
 use b24sync_domain::mapping::rows::{self, MappedBatch};
 use b24sync_domain::mapping::schema::TableMapping;
-use b24sync_domain::ports::ListQuery;
+use b24sync_domain::ports::{ListQuery, RecordStore};
 use b24sync_domain::progress::Cursor;
 use b24sync_domain::record::RecordBatch;
 use tokio::sync::{mpsc, watch};
@@ -52,14 +55,21 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Begins to read what `query` asks for.
-    pub(crate) fn start(ports: Ports, query: ListQuery, mapping: &TableMapping, stop: CancellationToken) -> Pipeline {
+    /// Begins to read what `query` asks for. Nothing is remembered of the records of a `new` table.
+    pub(crate) fn start(
+        ports: Ports,
+        query: ListQuery,
+        mapping: &TableMapping,
+        new: bool,
+        stop: CancellationToken,
+    ) -> Pipeline {
         let (read, batches) = mpsc::channel(WAITING);
         let (map, ready) = mpsc::channel(WAITING);
         let (mapping, current) = watch::channel(Arc::new(mapping.clone()));
+        let records = (!new).then(|| Arc::clone(&ports.records));
         let mut stages = JoinSet::new();
         stages.spawn(read_ahead(ports, query, read, stop));
-        stages.spawn(map_ahead(batches, current, map));
+        stages.spawn(map_ahead(records, batches, current, map));
         Pipeline { ready, mapping, _stages: stages }
     }
 
@@ -105,8 +115,9 @@ async fn read_ahead(
     }
 }
 
-/// Maps what was read. What does not fit the table is left to the writer, who can widen it.
+/// Maps what was read and is not known already. What does not fit the table is left to the writer, who can widen it.
 async fn map_ahead(
+    records: Option<Arc<dyn RecordStore>>,
     mut batches: mpsc::Receiver<Result<RecordBatch, SourceError>>,
     mapping: watch::Receiver<Arc<TableMapping>>,
     ready: mpsc::Sender<Result<Ready, SourceError>>,
@@ -121,12 +132,22 @@ async fn map_ahead(
             }
         };
         for batch in parts {
+            let remembered = remembered(records.as_deref(), &batch).await;
             let mapping = Arc::clone(&mapping.borrow());
-            let rows = rows::map(&mapping, &batch).ok();
+            let rows = rows::map_unless_same(&mapping, &batch, &remembered).ok();
             let mapped = rows.map(|rows| Mapped { mapping, rows });
             if ready.send(Ok(Ready { batch, mapped })).await.is_err() {
                 return;
             }
         }
     }
+}
+
+/// By which answers the rows of these records were written. Where the store cannot say it, all of them are mapped.
+async fn remembered(records: Option<&dyn RecordStore>, batch: &RecordBatch) -> HashMap<RecordId, AnswerHash> {
+    let Some(records) = records.filter(|_| !batch.is_empty()) else { return HashMap::new() };
+    records.answers(batch.entity, batch.ids()).await.unwrap_or_else(|error| {
+        tracing::debug!(entity = %batch.entity, error = %Chain(&error), "could not look what is remembered of records");
+        HashMap::new()
+    })
 }

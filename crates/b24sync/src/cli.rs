@@ -123,6 +123,10 @@ pub struct DatabaseArgs {
     /// `deleted_at` [default: hard].
     #[arg(long, env = "DELETE_MODE", help_heading = "Database")]
     pub delete_mode: Option<String>,
+    /// Minutes between incremental syncs that an entity without settings of its own gets when the database is migrated
+    /// [default: 30].
+    #[arg(long, env = "SYNC_DEFAULT_INTERVAL_MINUTES", help_heading = "Database")]
+    pub default_interval_minutes: Option<String>,
     /// Where the private PostgreSQL keeps its data without `DATABASE_URL` [default: the user's data folder].
     #[arg(long, env = "B24SYNC_DATA_DIR", help_heading = "Database")]
     pub data_dir: Option<std::path::PathBuf>,
@@ -188,7 +192,7 @@ pub struct DemoArgs {
 /// Arguments of `migrate`.
 #[derive(Debug, Args)]
 pub struct MigrateArgs {
-    /// Print what would be done, and do nothing.
+    /// Print what would be done, and leave everything as it is.
     #[arg(long)]
     pub plan: bool,
     /// Database.

@@ -5,6 +5,7 @@
 //! - [`wiring`]: settings → adapters → services; the only module that names adapter types.
 //! - [`commands`]: one file a command, ten to forty lines each.
 //! - [`descriptors`]: how many connections the system lets the service have.
+//! - [`priority`]: answers before syncs.
 //! - [`failure`]: what went wrong, what to do, and the exit code.
 //!
 //! To add a command: a variant in [`cli`], a file in [`commands`], a line in `run`.
@@ -18,6 +19,7 @@ pub mod instance;
 pub mod lifecycle;
 pub mod metering;
 pub mod output;
+pub mod priority;
 pub mod progress;
 pub mod settings;
 pub mod telemetry;
@@ -43,7 +45,13 @@ pub fn main() -> ExitCode {
     let output = Output::new(cli.output);
     telemetry::install(&cli);
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(threads).enable_all();
+    if matches!(cli.command, Command::Serve(_)) {
+        // The server answers on threads of its own.
+        builder.on_thread_start(priority::go_behind);
+    }
+    let runtime = match builder.build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::of("could not start the runtime", &error).report(output),
     };

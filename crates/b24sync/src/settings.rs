@@ -52,10 +52,7 @@ impl Problems {
         if self.0.is_empty() {
             return Ok(());
         }
-        Err(Failure::usage(
-            self.0.join("\n"),
-            "correct the settings above; `b24sync help` and `b24sync sync --help` list all of them",
-        ))
+        Err(Failure::usage(self.0.join("\n"), "correct the settings above; `b24sync serve --help` lists all of them"))
     }
 
     /// Each problem by itself.
@@ -114,6 +111,8 @@ pub struct DatabaseSettings {
     pub timestamps: TimestampStyle,
     /// What becomes of rows of deleted records.
     pub deletes: DeleteMode,
+    /// Minutes between incremental syncs of an entity that has no settings of its own.
+    pub default_interval_minutes: i32,
     /// Whether the private server is used on purpose, whatever `DATABASE_URL` says.
     pub wants_private: bool,
     /// Name of the database in the private server.
@@ -171,6 +170,13 @@ impl DatabaseSettings {
                     "timestamptz" => Some(TimestampStyle::TimestampTz),
                     _ => None,
                 },
+            ),
+            default_interval_minutes: problems.parsed(
+                "SYNC_DEFAULT_INTERVAL_MINUTES",
+                args.default_interval_minutes.as_deref(),
+                30,
+                "a number from 5 to 1440; example: SYNC_DEFAULT_INTERVAL_MINUTES=30",
+                |text| text.parse().ok().filter(|minutes| (5..=1440).contains(minutes)),
             ),
             wants_private: false,
             private_database: "b24sync",
@@ -457,6 +463,9 @@ impl PortalSettings {
         !self.webhook.expose_secret().is_empty()
     }
 }
+
+#[cfg(test)]
+mod reference;
 
 #[cfg(test)]
 mod tests {

@@ -15,7 +15,7 @@ use b24sync_adapter_bitrix::{
 use b24sync_adapter_http::ApiPorts;
 use b24sync_adapter_postgres::{
     DatabaseUrl, MigrateOptions, MigrationReport, PgStore, PoolSettings, SchemaName, StoreOptions, migrate as apply,
-    pending_migrations,
+    plan as plan_migration,
 };
 use b24sync_adapter_supabase::{SupabaseAuthenticator, SupabaseSettings};
 use b24sync_application::Ports;
@@ -185,12 +185,10 @@ pub fn built(portal: Option<Portal>) -> Result<Portal, Failure> {
 /// Time between full syncs, where nobody says otherwise.
 const RECONCILE: Duration = Duration::from_secs(24 * 3_600);
 
-/// Minutes between incremental syncs of an entity that has no settings of its own.
-const DEFAULT_INTERVAL_MINUTES: i32 = 30;
-
 /// The database, and the private server below it if there is one.
 pub struct Database {
     store: PgStore,
+    default_interval_minutes: i32,
     private: Option<Private>,
 }
 
@@ -269,7 +267,7 @@ impl Database {
 
     /// Starts, stops and watches syncs; settings and history.
     pub fn control(&self) -> ControlService {
-        ControlService::new(self.service_ports(), RECONCILE, DEFAULT_INTERVAL_MINUTES)
+        ControlService::new(self.service_ports(), RECONCILE, self.default_interval_minutes)
     }
 
     /// Answers about the replica.
@@ -315,7 +313,7 @@ impl Database {
 
     /// Ports for the HTTP interface.
     pub fn api_ports(&self, outside: Outside) -> ApiPorts {
-        let control = ControlService::new(self.service_ports(), outside.reconcile, DEFAULT_INTERVAL_MINUTES);
+        let control = ControlService::new(self.service_ports(), outside.reconcile, self.default_interval_minutes);
         ApiPorts {
             syncs: Arc::new(control.clone()),
             status: Arc::new(self.status_service()),
@@ -417,7 +415,10 @@ impl Address {
 
     async fn open(self, settings: &DatabaseSettings, migrate: bool, output: Output) -> Result<Database, Failure> {
         match connect(&self.url, settings, migrate, output).await {
-            Ok(store) => Ok(Database { store, private: self.private }),
+            Ok(store) => {
+                let default_interval_minutes = settings.default_interval_minutes;
+                Ok(Database { store, private: self.private, default_interval_minutes })
+            }
             Err(failure) => {
                 stop(self.private, output).await;
                 Err(failure)
@@ -466,7 +467,8 @@ fn schema(settings: &DatabaseSettings) -> Result<SchemaName, Failure> {
 }
 
 fn migrate_options(settings: &DatabaseSettings) -> Result<MigrateOptions, Failure> {
-    Ok(MigrateOptions { schema: schema(settings)?, ..MigrateOptions::default() })
+    let default_interval_minutes = settings.default_interval_minutes;
+    Ok(MigrateOptions { schema: schema(settings)?, default_interval_minutes })
 }
 
 /// Who verifies tokens; nobody gets in where no project is configured. Problems of its settings are added to `problems`.
@@ -537,49 +539,67 @@ impl Clock for SystemClock {
 /// When the database cannot be reached or migrated.
 pub async fn migrate(settings: &DatabaseSettings, plan: bool, output: Output) -> Result<(), Failure> {
     let address = Address::resolve(settings, output).await?;
-    let result = if plan { show_plan(&address.url, output).await } else { act(&address.url, settings, output).await };
+    let result =
+        if plan { show_plan(&address.url, settings, output).await } else { act(&address.url, settings, output).await };
     stop(address.private, output).await;
     result
 }
 
-async fn show_plan(url: &DatabaseUrl, output: Output) -> Result<(), Failure> {
-    let pending = pending_migrations(url).await?;
+async fn show_plan(url: &DatabaseUrl, settings: &DatabaseSettings, output: Output) -> Result<(), Failure> {
+    let report = plan_migration(url, &migrate_options(settings)?).await?;
     if output.is_json() {
-        output.result(&serde_json::json!({ "pending": pending }), &[], Vec::new());
-    } else if pending.is_empty() {
+        output.result(&report_json(&report, "pending"), &[], Vec::new());
+        return Ok(());
+    }
+    let steps = steps(&report);
+    if steps.is_empty() {
         output.good("the database is up to date");
     } else {
-        output.say(&format!("would apply: {}", pending.join(", ")));
-        output.say("and create sync_config, sync_state and sync_logs, or take them over where they are");
+        output.say("`b24sync migrate` would do this; nothing is changed yet:");
+        for step in &steps {
+            output.say(&format!("  {step}"));
+        }
     }
+    warn_of_exposed(&report, output);
     Ok(())
+}
+
+/// What was done, or would be, a line each.
+fn steps(report: &MigrationReport) -> Vec<String> {
+    let applied = report.applied.iter().map(|version| format!("applied {version}"));
+    let adopted = report.adopted.iter().map(|table| {
+        let changes = if table.changes.is_empty() { "as it is".to_owned() } else { table.changes.join("; ") };
+        format!("took over {}: {changes}", table.table)
+    });
+    applied.chain(adopted).collect()
+}
+
+/// The report for programs; `versions` is what the list of versions is called.
+fn report_json(report: &MigrationReport, versions: &str) -> serde_json::Value {
+    let adopted: Vec<_> = report
+        .adopted
+        .iter()
+        .map(|table| serde_json::json!({ "table": table.table, "changes": table.changes }))
+        .collect();
+    let exposed: Vec<_> = report
+        .exposed
+        .iter()
+        .map(|table| serde_json::json!({ "table": table.table, "readers": table.readers }))
+        .collect();
+    serde_json::json!({ versions: report.applied, "adopted": adopted, "exposed": exposed })
 }
 
 async fn act(url: &DatabaseUrl, settings: &DatabaseSettings, output: Output) -> Result<(), Failure> {
     let report = apply(url, &migrate_options(settings)?).await?;
     if output.is_json() {
-        let adopted: Vec<_> = report
-            .adopted
-            .iter()
-            .map(|table| serde_json::json!({ "table": table.table, "changes": table.changes }))
-            .collect();
-        let exposed: Vec<_> = report
-            .exposed
-            .iter()
-            .map(|table| serde_json::json!({ "table": table.table, "readers": table.readers }))
-            .collect();
-        let value = serde_json::json!({ "applied": report.applied, "adopted": adopted, "exposed": exposed });
-        output.result(&value, &[], Vec::new());
+        output.result(&report_json(&report, "applied"), &[], Vec::new());
         return Ok(());
     }
-    for version in &report.applied {
-        output.good(&format!("applied {version}"));
+    let steps = steps(&report);
+    for step in &steps {
+        output.good(step);
     }
-    for table in &report.adopted {
-        let changes = if table.changes.is_empty() { "as it is".to_owned() } else { table.changes.join("; ") };
-        output.good(&format!("took over {}: {changes}", table.table));
-    }
-    if report.applied.is_empty() && report.adopted.is_empty() {
+    if steps.is_empty() {
         output.good("the database is up to date");
     }
     warn_of_exposed(&report, output);
@@ -589,10 +609,9 @@ async fn act(url: &DatabaseUrl, settings: &DatabaseSettings, output: Output) -> 
 fn warn_of_exposed(report: &MigrationReport, output: Output) {
     for table in &report.exposed {
         output.warn(&format!(
-            "{} was there before and is open to {}; close it with `revoke all on {} from …`, or leave it so on purpose",
+            "{0} was there before and is open to {1}; close it with `revoke all on {0} from {1}`, or leave it so on purpose",
             table.table,
             table.readers.join(", "),
-            table.table
         ));
     }
 }

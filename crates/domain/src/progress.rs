@@ -51,6 +51,7 @@ pub struct TimeBound {
 
 /// A page that cannot be part of an honest listing by ascending id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PageFault {
     /// More records than a page can hold.
     #[error("a page of {0} records, but a page holds at most {PAGE_SIZE}")]

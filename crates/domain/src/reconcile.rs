@@ -102,6 +102,7 @@ pub fn compare(shown: &MappedBatch, stored: &[Fingerprint]) -> Vec<Difference> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mapping::answer::AnswerHash;
     use crate::mapping::rows::{Rejection, RowBatch};
     use crate::record::ReadToken;
 
@@ -126,8 +127,10 @@ mod tests {
                 ids: [1, 2, 3, 4, 7].map(id).to_vec(),
                 modified: vec![None; 5],
                 hashes: [1, 2, 3, 4, 7].map(hash).to_vec(),
+                answers: vec![AnswerHash([0; 16]); 5],
                 columns: Vec::new(),
             },
+            same: Vec::new(),
             rejected: vec![Rejection { id: id(9), field: None, reason: String::new(), excerpt: None }],
         };
         let stored = [

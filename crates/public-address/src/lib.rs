@@ -23,16 +23,17 @@ impl Resolve for GuardedResolver {
         let allow_loopback = self.allow_loopback;
         Box::pin(async move {
             // The port is the client's business; 0 stands for "the usual one".
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let usable: Vec<SocketAddr> =
-                found.into_iter().filter(|address| may_connect(address.ip(), allow_loopback)).collect();
-            if usable.is_empty() {
-                return Err(AddressRefused.into());
-            }
-            let addresses: Addrs = Box::new(usable.into_iter());
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let addresses: Addrs = Box::new(usable(found, allow_loopback)?.into_iter());
             Ok(addresses)
         })
     }
+}
+
+/// Of the addresses that a name has, those that may be used: one that is not does not spoil the others.
+fn usable(found: impl Iterator<Item = SocketAddr>, allow_loopback: bool) -> Result<Vec<SocketAddr>, AddressRefused> {
+    let usable: Vec<SocketAddr> = found.filter(|address| may_connect(address.ip(), allow_loopback)).collect();
+    if usable.is_empty() { Err(AddressRefused) } else { Ok(usable) }
 }
 
 /// Whether a connection to this address is permitted.
@@ -104,36 +105,165 @@ mod tests {
 
     #[test]
     fn only_global_unicast_addresses_are_global() {
-        for (ip, global) in [
-            ("8.8.8.8", true),
-            ("195.208.184.220", true),
-            ("2a00:1450:4001:81b::200e", true),
-            ("64:ff9b::808:808", true),
-            ("0.0.0.0", false),
-            ("10.1.2.3", false),
-            ("100.64.0.1", false),
-            ("127.0.0.1", false),
-            ("169.254.169.254", false),
-            ("172.16.0.1", false),
-            ("192.0.0.8", false),
-            ("192.0.2.1", false),
-            ("192.168.0.1", false),
-            ("198.18.0.1", false),
-            ("224.0.0.1", false),
-            ("255.255.255.255", false),
-            ("::", false),
-            ("::1", false),
-            ("::ffff:127.0.0.1", false),
-            ("64:ff9b::a00:1", false),
-            ("2002:a00:1::", false),
-            ("2001:db8::1", false),
-            ("2001::1", false),
-            ("fe80::1", false),
-            ("fc00::1", false),
-            ("ff02::1", false),
+        for ip in [
+            "8.8.8.8",
+            "1.1.1.1",
+            "195.208.184.220",
+            "100.63.255.255",
+            "100.128.0.1",
+            "172.15.255.255",
+            "172.32.0.1",
+            "192.0.1.1",
+            "198.17.255.255",
+            "198.20.0.1",
+            "223.255.255.255",
+            "2a00:1450:4001:81b::200e",
+            "2001:200::1",
+            "2600::1",
+            "::ffff:8.8.8.8",
+            "64:ff9b::808:808",
+            "2002:808:808::1",
         ] {
-            assert_eq!(is_global(ip.parse().unwrap()), global, "{ip}");
+            assert!(is_global(ip.parse().unwrap()), "{ip}");
         }
+        for ip in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.0",
+            "10.1.2.3",
+            "10.255.255.255",
+            "100.64.0.1",
+            "100.100.100.200",
+            "100.127.255.255",
+            "127.0.0.1",
+            "127.0.0.53",
+            "127.255.255.255",
+            "169.254.0.1",
+            "169.254.169.254",
+            "169.254.170.2",
+            "172.16.0.1",
+            "172.17.0.1",
+            "172.31.255.255",
+            "192.0.0.8",
+            "192.0.0.192",
+            "192.0.2.1",
+            "192.168.0.1",
+            "192.168.255.255",
+            "198.18.0.1",
+            "198.19.255.255",
+            "198.51.100.1",
+            "203.0.113.1",
+            "224.0.0.1",
+            "239.255.255.255",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::127.0.0.1",
+            "::10.0.0.1",
+            "::ffff:0.0.0.0",
+            "::ffff:10.0.0.1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "::ffff:192.168.0.1",
+            "::ffff:0:127.0.0.1",
+            "64:ff9b::a00:1",
+            "64:ff9b::7f00:1",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::808:808",
+            "100::1",
+            "2002:a00:1::",
+            "2002:7f00:1::1",
+            "2002:a9fe:a9fe::",
+            "2001::1",
+            "2001:2::1",
+            "2001:10::1",
+            "2001:20::1",
+            "2001:db8::1",
+            "3fff::1",
+            "3fff:fff::1",
+            "5f00::1",
+            "fc00::1",
+            "fd00::1",
+            "fd00:ec2::254",
+            "fe80::1",
+            "fe80::a9fe:a9fe",
+            "fec0::1",
+            "ff02::1",
+            "ff0e::1",
+            "4000::1",
+        ] {
+            assert!(!is_global(ip.parse().unwrap()), "{ip}");
+        }
+    }
+
+    #[test]
+    fn an_inner_address_is_seen_in_a_url_however_it_is_spelled() {
+        for host in [
+            "127.0.0.1",
+            "127.1",
+            "127.0.1",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.1",
+            "0177.0.0.1",
+            "0177.0.0.01",
+            "0x7F.0x0.0x0.0x1",
+            "%31%32%37.0.0.1",
+            "127.0.0.1.",
+            "１２７.0.0.1",
+            "127。0。0。1",
+            "①②⑦.⓪.⓪.①",
+            "0",
+            "0.0.0.0",
+            "10.1",
+            "012.0.0.1",
+            "167772161",
+            "192.168.257",
+            "3232235777",
+            "169.254.169.254",
+            "2852039166",
+            "0xa9fea9fe",
+            "0251.0376.0251.0376",
+            "169.254.43518",
+            "[::1]",
+            "[::]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:7f00:1]",
+            "[0:0:0:0:0:ffff:a9fe:a9fe]",
+            "[::7f00:1]",
+            "[64:ff9b::169.254.169.254]",
+            "[64:ff9b::7f00:1]",
+            "[2002:7f00:1::]",
+            "[fd00:ec2::254]",
+            "[fe80::1]",
+        ] {
+            let url = Url::parse(&format!("https://{host}/rest/1/c0de/")).unwrap();
+            let ip = literal(&url).unwrap_or_else(|| panic!("{host} is {url}"));
+            assert!(!may_connect(ip, false), "{host} is {ip}");
+        }
+        for host in ["[fe80::1%25eth0]", "127.0.0.1:99999", "[::1", "256.1.1.1", "0x1ffffffff", "1.2.3.4.5"] {
+            assert!(Url::parse(&format!("https://{host}/")).is_err(), "{host} is an address");
+        }
+    }
+
+    #[test]
+    fn a_name_may_lead_outside_and_inside_and_only_outside_is_gone_to() {
+        let addresses = |ips: &[&str]| -> Vec<SocketAddr> {
+            ips.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 0)).collect()
+        };
+        for (found, kept) in [
+            (["8.8.8.8", "10.0.0.1"].as_slice(), ["8.8.8.8"].as_slice()),
+            (&["::1", "127.0.0.1", "1.1.1.1"], &["1.1.1.1"]),
+            (&["169.254.169.254", "2600::1"], &["2600::1"]),
+        ] {
+            assert_eq!(usable(addresses(found).into_iter(), false).unwrap(), addresses(kept), "{found:?}");
+        }
+        for found in [["127.0.0.1", "::1"], ["10.0.0.1", "fd00::1"], ["169.254.169.254", "::ffff:169.254.169.254"]] {
+            assert!(usable(addresses(&found).into_iter(), false).is_err(), "{found:?}");
+        }
+        assert_eq!(usable(addresses(&["127.0.0.1", "10.0.0.1"]).into_iter(), true).unwrap(), addresses(&["127.0.0.1"]));
+        assert!(usable(std::iter::empty(), true).is_err());
     }
 
     #[test]

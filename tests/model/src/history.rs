@@ -59,7 +59,7 @@ pub fn run(seed: u64, traced: bool) -> Outcome {
 }
 
 async fn live(world: &Arc<World>) {
-    random_phase(world).await;
+    Box::pin(random_phase(world)).await;
     if world.audit(|audit| audit.violation().is_some()) {
         return;
     }

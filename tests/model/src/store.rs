@@ -1,6 +1,7 @@
 //! The store as one owner's process sees it: leases that run out by the virtual clock, calls that take time, fail, or do
 //! their work and lose their answer. What is done passes the audit at the moment it is done.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use b24sync_domain::field::FieldName;
 use b24sync_domain::inbox::{Backlog, Claimed, Outcome};
 use b24sync_domain::lease::{Grant, HeldBy, Lease, Scope};
 use b24sync_domain::mapping::ColumnName;
+use b24sync_domain::mapping::answer::AnswerHash;
 use b24sync_domain::mapping::rows::MappedBatch;
 use b24sync_domain::mapping::schema::{KnownTable, PendingChange, SchemaPlan};
 use b24sync_domain::portal::{EntityProbe, KeptProbe, KnownPortal, PortalProfile};
@@ -148,6 +150,10 @@ impl RecordStore for ModelStore {
         self.inner().forget(entity, ids).await
     }
 
+    async fn answers(&self, entity: EntityType, ids: &[RecordId]) -> Result<HashMap<RecordId, AnswerHash>, StoreError> {
+        self.call("answers", self.inner().answers(entity, ids), |_, _| {}).await
+    }
+
     async fn commit(&self, batch: &MappedBatch, step: &Step, lease: &Lease) -> Result<Commit, StoreError> {
         let told = |commit: &Commit, name: &str| {
             self.fenced(name, lease, "commit");
@@ -157,7 +163,8 @@ impl RecordStore for ModelStore {
                     format!("commits read {} of run {}, cursor {cursor:?}: {commit:?}", batch.rows.read.0, step.run)
                 });
                 audit.advanced(step.run.0, cursor, step.source_start);
-                for id in &batch.rows.ids {
+                let same = batch.same.iter().map(|(id, _)| id);
+                for id in batch.rows.ids.iter().chain(same) {
                     let version = self.world.row_version(id.get());
                     audit.applied(portal, id.get(), batch.rows.read.0, version);
                 }

@@ -46,6 +46,11 @@ impl PgServer {
         Self::below(&env::temp_dir(), options).await
     }
 
+    /// The same in this folder, such as one on a small file system. Everybody must be able to enter it.
+    pub async fn private_in(folder: &Path, options: &[(&str, &str)]) -> Self {
+        Self::below(folder, options).await
+    }
+
     async fn below(folder: &Path, options: &[(&str, &str)]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
@@ -83,6 +88,11 @@ impl PgServer {
     pub fn pid(&self) -> Option<u32> {
         let file = fs::read_to_string(self.base.join("server/cluster/postmaster.pid")).ok()?;
         file.lines().next()?.trim().parse().ok()
+    }
+
+    /// What the server has written down since it was started last.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.base.join("server/cluster/server.log")).unwrap_or_default()).into_owned()
     }
 
     /// A connection to `database` as the superuser.

@@ -2,6 +2,7 @@
 
 pub mod budget;
 mod inbox;
+mod same;
 mod takeover;
 
 use std::sync::Arc;
@@ -30,6 +31,11 @@ use self::inbox::{
     hints_of_one_record_coalesce_and_rest_before_they_are_due, instances_see_when_they_and_others_took_events_in_last,
     people_retry_and_discard_what_they_name,
     the_last_event_tells_whether_a_record_is_gone_and_the_latest_when_it_was_sent,
+};
+use self::same::{
+    a_record_that_was_answered_as_before_is_seen_and_not_written,
+    a_record_that_was_written_meanwhile_is_not_taken_for_the_same,
+    answers_are_remembered_of_rows_that_are_there_and_wanted,
 };
 use self::takeover::{
     a_closed_run_over_named_records_does_not_come_back, a_closed_run_that_is_wished_for_waits_once,
@@ -173,6 +179,9 @@ where
     }
     each! {
         equal_content_is_not_written_again
+        a_record_that_was_answered_as_before_is_seen_and_not_written
+        a_record_that_was_written_meanwhile_is_not_taken_for_the_same
+        answers_are_remembered_of_rows_that_are_there_and_wanted
         a_read_that_began_earlier_never_replaces_a_later_one
         overlapping_reads_go_by_modified_time_and_are_contested_when_it_goes_back
         a_stale_lease_cannot_commit_or_end_a_run

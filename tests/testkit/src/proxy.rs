@@ -11,7 +11,7 @@
 //! ```
 
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct Shared {
+    /// Where new connections lead to, on this machine.
+    upstream: AtomicU16,
     weather: Mutex<Weather>,
     /// Counts the cuts; every connection watches it.
     cuts: watch::Sender<u64>,
@@ -43,7 +45,7 @@ struct Shared {
     releases: watch::Sender<u64>,
 }
 
-/// What of an exchange is held.
+/// What of an exchange is held, or lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// The request does not reach the server.
@@ -70,12 +72,13 @@ struct Hold {
     side: Side,
 }
 
-/// Which answers are lost.
+/// Which exchanges are lost.
 #[derive(Debug)]
 struct Loss {
     request: Vec<u8>,
     spared: usize,
     count: usize,
+    side: Side,
 }
 
 impl Shared {
@@ -83,23 +86,21 @@ impl Shared {
         self.weather.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the answer to this request is lost; counts it if it is one of those that may be.
-    fn loses(&self, sent: &[u8]) -> bool {
+    /// What of this exchange is lost; counts it if it is one of those that may be.
+    fn loses(&self, sent: &[u8]) -> Option<Side> {
         let mut weather = self.weather();
-        let Some(loss) = &mut weather.loss else { return false };
-        if !contains(sent, &loss.request) {
-            return false;
-        }
+        let loss = weather.loss.as_mut().filter(|loss| contains(sent, &loss.request))?;
         if loss.spared > 0 {
             loss.spared -= 1;
-            return false;
+            return None;
         }
+        let side = loss.side;
         loss.count -= 1;
         if loss.count == 0 {
             weather.loss = None;
         }
         weather.lost += 1;
-        true
+        Some(side)
     }
 
     /// What of this exchange is held; counts it if it is one of those that may be.
@@ -141,19 +142,25 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let port = listener.local_addr().expect("the port that was bound").port();
         let shared = Arc::new(Shared {
+            upstream: AtomicU16::new(upstream),
             weather: Mutex::default(),
             cuts: watch::Sender::new(0),
             held: watch::Sender::new(false),
             releases: watch::Sender::new(0),
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, upstream, Arc::clone(&shared)));
+        tasks.spawn(accept(listener, Arc::clone(&shared)));
         Proxy { port, shared, _tasks: tasks }
     }
 
     /// Where it listens on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Leads new connections to another port of this machine. Those that are open stay where they are.
+    pub fn lead_to(&self, upstream: u16) {
+        self.shared.upstream.store(upstream, Ordering::SeqCst);
     }
 
     /// Connections that are open.
@@ -182,11 +189,18 @@ impl Proxy {
     /// the connection is reset instead of the answer being forwarded. The first `spared` of these requests are answered,
     /// the `count` after them are not.
     pub fn lose_answers(&self, request: &str, spared: usize, count: usize) {
-        let loss = Loss { request: request.as_bytes().to_vec(), spared, count };
+        self.lose(Side::Answer, request, spared, count);
+    }
+
+    /// Loses exchanges whose request contains these bytes: all but the first `spared` of them, `count` in number. With
+    /// [`Side::Request`] the connection is reset before the request reaches the server, with [`Side::Answer`] after the
+    /// server has answered.
+    pub fn lose(&self, side: Side, request: &str, spared: usize, count: usize) {
+        let loss = Loss { request: request.as_bytes().to_vec(), spared, count, side };
         self.shared.weather().loss = (count > 0).then_some(loss);
     }
 
-    /// Answers that were lost so far.
+    /// Exchanges that were lost so far.
     pub fn lost(&self) -> usize {
         self.shared.weather().lost
     }
@@ -216,7 +230,7 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, upstream: u16, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     // Every connection gets a clone, so that a cut from the moment of its acceptance on concerns it.
     let watching = shared.cuts.subscribe();
@@ -229,7 +243,7 @@ async fn accept(listener: TcpListener, upstream: u16, shared: Arc<Shared>) {
         }
         let mut cuts = watching.clone();
         cuts.mark_unchanged();
-        connections.spawn(connect(client, upstream, Arc::clone(&shared), cuts));
+        connections.spawn(connect(client, Arc::clone(&shared), cuts));
     }
 }
 
@@ -249,7 +263,8 @@ enum End {
     Reset,
 }
 
-async fn connect(mut client: TcpStream, upstream: u16, shared: Arc<Shared>, mut cuts: watch::Receiver<u64>) {
+async fn connect(mut client: TcpStream, shared: Arc<Shared>, mut cuts: watch::Receiver<u64>) {
+    let upstream = shared.upstream.load(Ordering::SeqCst);
     let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, upstream)).await else {
         reset(&client);
         return;
@@ -285,10 +300,13 @@ async fn requests(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared
         pause(shared).await;
         seen.extend_from_slice(&chunk[..length]);
         let (lost, held) = (shared.loses(&seen), shared.holds(&seen));
-        if lost || held.is_some() {
+        if lost == Some(Side::Request) {
+            return End::Reset;
+        }
+        if lost.is_some() || held.is_some() {
             seen.clear();
         }
-        fate.lost.fetch_or(lost, Ordering::SeqCst);
+        fate.lost.fetch_or(lost.is_some(), Ordering::SeqCst);
         fate.held.fetch_or(held == Some(Side::Answer), Ordering::SeqCst);
         if held == Some(Side::Request) {
             shared.hold().await;
@@ -427,6 +445,30 @@ mod tests {
         assert!(ask(&mut connection, "COMMIT").await.is_err());
         assert_eq!((server.got().as_str(), proxy.lost()), ("BEGINCOMMITCOMMIT", 1));
         assert_eq!(ask(&mut connected(&proxy).await, "COMMIT").await.unwrap(), "COMMIT");
+    }
+
+    #[tokio::test]
+    async fn a_lost_request_never_arrives() {
+        let server = Echo::start().await;
+        let proxy = Proxy::before(server.port).await;
+        proxy.lose(Side::Request, "COMMIT", 0, 1);
+        let mut connection = connected(&proxy).await;
+        assert_eq!(ask(&mut connection, "BEGIN").await.unwrap(), "BEGIN");
+        assert!(ask(&mut connection, "COMMIT").await.is_err());
+        assert_eq!((server.got().as_str(), proxy.lost()), ("BEGIN", 1));
+        assert_eq!(ask(&mut connected(&proxy).await, "COMMIT").await.unwrap(), "COMMIT");
+    }
+
+    #[tokio::test]
+    async fn new_connections_can_be_led_to_another_server() {
+        let (old, new) = (Echo::start().await, Echo::start().await);
+        let proxy = Proxy::before(old.port).await;
+        let mut open = connected(&proxy).await;
+        ask(&mut open, "one").await.unwrap();
+        proxy.lead_to(new.port);
+        ask(&mut connected(&proxy).await, "two").await.unwrap();
+        ask(&mut open, "three").await.unwrap();
+        assert_eq!((old.got().as_str(), new.got().as_str()), ("onethree", "two"));
     }
 
     #[tokio::test]

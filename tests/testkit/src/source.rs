@@ -42,12 +42,19 @@ struct State {
     probes: u64,
     delay: Duration,
     silent: bool,
+    /// Out of reach: nothing is answered.
+    out: bool,
     failures: VecDeque<Option<SourceError>>,
     requests: u64,
     on_list: Option<Box<dyn FnMut(u64) + Send>>,
 }
 
 impl State {
+    /// How the next listing or read by id fails, if it does.
+    fn next_failure(&mut self) -> Option<SourceError> {
+        if self.out { Some(unreachable()) } else { self.failures.pop_front().flatten() }
+    }
+
     /// Whether the user may read this record.
     fn shows(&self, id: i64) -> bool {
         !self.type_removed && !self.hidden.contains(&id)
@@ -67,6 +74,10 @@ impl State {
             .filter(|(id, record)| self.shows(**id) && !self.omitted.contains(id) && wanted(record));
         above.take(limit).map(|(number, record)| (*number, record.clone())).collect()
     }
+}
+
+fn unreachable() -> SourceError {
+    SourceError::Unavailable { method: "batch".to_owned(), source: "out of reach".into() }
 }
 
 /// A portal with one entity's records.
@@ -163,6 +174,11 @@ impl FakeSource {
         self.state().silent = true;
     }
 
+    /// Goes out of reach, or comes back.
+    pub fn go_out(&self, out: bool) {
+        self.state().out = out;
+    }
+
     /// The next listings and reads by id fail like this; `None` lets one succeed.
     pub fn fail_next(&self, failures: impl IntoIterator<Item = Option<SourceError>>) {
         self.state().failures.extend(failures);
@@ -237,6 +253,9 @@ impl CrmSource for FakeSource {
         if silent {
             std::future::pending::<()>().await;
         }
+        if self.state().out {
+            return Err(unreachable());
+        }
         Ok(PortalProfile {
             user_id: 1,
             admin: Some(true),
@@ -266,7 +285,7 @@ impl CrmSource for FakeSource {
         self.begin_request();
         self.take_time().await;
         let mut state = self.state();
-        if let Some(Some(error)) = state.failures.pop_front() {
+        if let Some(error) = state.next_failure() {
             return Err(error);
         }
         let limit = state.pages_per_answer * PAGE_SIZE;
@@ -280,7 +299,7 @@ impl CrmSource for FakeSource {
         let read = order.next().await.map_err(SourceError::ReadOrder)?;
         self.begin_request();
         let mut state = self.state();
-        if let Some(Some(error)) = state.failures.pop_front() {
+        if let Some(error) = state.next_failure() {
             return Err(error);
         }
         let (since, cursor) = query.changed;
@@ -306,7 +325,7 @@ impl CrmSource for FakeSource {
         let read = order.next().await.map_err(SourceError::ReadOrder)?;
         self.take_time().await;
         let mut state = self.state();
-        if let Some(Some(error)) = state.failures.pop_front() {
+        if let Some(error) = state.next_failure() {
             return Err(error);
         }
         let shown = ids.iter().map(|id| id.get()).filter(|id| state.shows(*id));

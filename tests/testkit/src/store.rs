@@ -19,6 +19,7 @@ use b24sync_domain::error::StoreError;
 use b24sync_domain::field::FieldName;
 use b24sync_domain::lease::{Lease, Scope};
 use b24sync_domain::mapping::ColumnName;
+use b24sync_domain::mapping::answer::AnswerHash;
 use b24sync_domain::mapping::cells::ColumnData;
 use b24sync_domain::mapping::rows::{ContentHash, Rejection, RowBatch};
 use b24sync_domain::mapping::schema::{FieldChange, KnownTable, PendingChange, RereadScope, SchemaPlan};
@@ -39,6 +40,7 @@ struct ItemState {
     write: i64,
     modified: Option<DateTime<Utc>>,
     hash: Option<ContentHash>,
+    answer: Option<AnswerHash>,
     deleted: bool,
 }
 
@@ -321,6 +323,28 @@ impl State {
         }
     }
 
+    /// The answer by which a record's row was written, where the row is there.
+    fn answer(&self, key: (EntityType, i64)) -> Option<AnswerHash> {
+        let item = self.items.get(&key).filter(|item| !item.deleted && item.hash.is_some())?;
+        item.answer.filter(|_| self.rows.contains_key(&key))
+    }
+
+    /// Remembers that a read has seen a record whose answer is said to be the known one.
+    fn see(&mut self, key: (EntityType, i64), read: ReadToken, answer: AnswerHash, commit: &mut Commit) {
+        let Some(id) = RecordId::new(key.1) else { return };
+        let same = self.answer(key) == Some(answer);
+        let write = self.draw();
+        match self.items.get_mut(&key) {
+            Some(item) if item.read >= read.0 => {}
+            Some(item) if same => {
+                (item.read, item.write) = (read.0, write);
+                self.quarantine.remove(&key);
+                commit.unchanged += 1;
+            }
+            _ => commit.contested.push(id),
+        }
+    }
+
     fn apply(&mut self, rows: &RowBatch, commit: &mut Commit) {
         for (position, id) in rows.ids.iter().enumerate() {
             let key = (rows.entity, id.get());
@@ -344,7 +368,8 @@ impl State {
             let equal =
                 self.items.get(&key).is_some_and(|stored| stored.hash == Some(hash)) && self.rows.contains_key(&key);
             let write = self.draw();
-            let state = ItemState { read: rows.read.0, write, modified, hash: Some(hash), deleted: false };
+            let answer = Some(rows.answers[position]);
+            let state = ItemState { read: rows.read.0, write, modified, hash: Some(hash), answer, deleted: false };
             self.items.insert(key, state);
             self.quarantine.remove(&key);
             if equal {

@@ -16,5 +16,7 @@ mod tokens;
 
 pub use keeper::{TokenKeeper, TokenPorts};
 pub use seal::TokenKey;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use server::laws_of_an_answer;
 pub(crate) use settings::is_permitted;
 pub use settings::{ApplicationSettings, PortalUrl};

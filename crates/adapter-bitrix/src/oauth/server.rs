@@ -179,6 +179,20 @@ fn judge(status: u16, text: &str) -> Result<Issued, Refused> {
     issued().ok_or_else(|| passing("answered without tokens"))
 }
 
+/// What holds for whatever an authorisation server answers.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn laws_of_an_answer(status: u16, text: &str) {
+    match judge(status, text) {
+        Ok(issued) => {
+            let needed = [&issued.access_token, &issued.refresh_token, &issued.member_id];
+            assert!(needed.iter().all(|text| !text.is_empty()), "a pair of tokens is whole");
+        }
+        Err(Refused::Lapsed(words) | Refused::Application(words) | Refused::Passing(words)) => {
+            assert!(words.chars().count() <= 64, "{words:?} is long");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

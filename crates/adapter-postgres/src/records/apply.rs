@@ -4,11 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use b24sync_domain::entity::{EntityType, RecordId};
+use b24sync_domain::mapping::answer::AnswerHash;
 use b24sync_domain::mapping::rows::{Column, ContentHash, Rejection, RowBatch};
 use chrono::{DateTime, Utc};
 
+use crate::connection::Connection;
 use crate::error::{Failure, Trouble};
 use crate::sql::copy::{self, RowWriter};
+use crate::sql::guard::Touched;
 use crate::sql::upsert::RowTimes;
 use crate::sql::{Table, guard, upsert};
 use crate::transaction::Transaction;
@@ -138,16 +141,15 @@ async fn part(
     range: Range<usize>,
     trust: Trust,
 ) -> Result<Applied, Trouble> {
-    let (Some(ids), Some(modified), Some(hashes)) =
-        (rows.ids.get(range.clone()), rows.modified.get(range.clone()), rows.hashes.get(range.clone()))
-    else {
+    let Some(all) = Guarded::all(rows, range.clone()) else {
         return Err(Failure::ours("the columns of a batch differ in length").into());
     };
+    let ids = &all.ids;
     if ids.is_empty() {
         return Ok(Applied::default());
     }
     let (entity, read) = (rows.entity.type_id(), rows.read.0);
-    let equal = equal(transaction, rows.entity, read, ids, hashes).await?;
+    let equal = equal(transaction, rows.entity, read, &all).await?;
     // A user may have emptied the table: what is remembered of a row that it does not have counts for nothing.
     let there = still_there(transaction, destination.table, &equal).await?;
     let equal: HashSet<RecordId> = equal.into_iter().collect();
@@ -155,7 +157,7 @@ async fn part(
         Verdicts::default()
     } else {
         let other: Vec<bool> = ids.iter().map(|id| !equal.contains(id)).collect();
-        judge(transaction, destination.table, rows, &Guarded::of(ids, modified, hashes, &other)).await?
+        judge(transaction, destination.table, rows, &all.select(&other)).await?
     };
     let lost = |id: &RecordId| equal.contains(id) && !there.contains(id);
     let keep: Vec<bool> = (0..rows.len())
@@ -189,14 +191,30 @@ struct Guarded {
     ids: Vec<RecordId>,
     modified: Vec<Option<DateTime<Utc>>>,
     hashes: Vec<ContentHash>,
+    answers: Vec<AnswerHash>,
 }
 
 impl Guarded {
-    fn of(ids: &[RecordId], modified: &[Option<DateTime<Utc>>], hashes: &[ContentHash], chosen: &[bool]) -> Guarded {
+    /// `None` where the batch does not have so many.
+    fn all(rows: &RowBatch, range: Range<usize>) -> Option<Guarded> {
+        Some(Guarded {
+            ids: rows.ids.get(range.clone())?.to_vec(),
+            modified: rows.modified.get(range.clone())?.to_vec(),
+            hashes: rows.hashes.get(range.clone())?.to_vec(),
+            answers: rows.answers.get(range)?.to_vec(),
+        })
+    }
+
+    fn select(&self, chosen: &[bool]) -> Guarded {
         fn pick<T: Copy>(from: &[T], chosen: &[bool]) -> Vec<T> {
             from.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(value, _)| *value).collect()
         }
-        Guarded { ids: pick(ids, chosen), modified: pick(modified, chosen), hashes: pick(hashes, chosen) }
+        Guarded {
+            ids: pick(&self.ids, chosen),
+            modified: pick(&self.modified, chosen),
+            hashes: pick(&self.hashes, chosen),
+            answers: pick(&self.answers, chosen),
+        }
     }
 }
 
@@ -217,9 +235,9 @@ async fn judge(
     rows: &RowBatch,
     guarded: &Guarded,
 ) -> Result<Verdicts, Trouble> {
-    let Guarded { ids, modified, hashes } = guarded;
+    let Guarded { ids, modified, hashes, answers } = guarded;
     let known = lock(transaction, rows.entity, ids).await?;
-    let statement = guard::accept(rows.entity.type_id(), rows.read.0, ids, modified, hashes);
+    let statement = guard::accept(rows.entity.type_id(), rows.read.0, ids, modified, hashes, answers);
     let decided: Vec<(i64, bool)> = transaction.load_rows(statement).await?;
     let accepted: HashSet<i64> = decided.iter().filter(|(_, accepted)| *accepted).map(|(id, _)| *id).collect();
     let (accepted, refused): (Vec<RecordId>, Vec<RecordId>) =
@@ -236,42 +254,50 @@ async fn judge(
     })
 }
 
-/// The records whose content is as it is remembered, which is most of them in most passes; this read is their last one
-/// from now on.
+/// The records whose content and answer are as they are remembered, which is most of them in most passes; this read is
+/// their last one from now on. The same content in another answer is left to [`judge`], which remembers the answer.
 async fn equal(
     transaction: &mut Transaction,
     entity: EntityType,
     read: i64,
-    ids: &[RecordId],
-    hashes: &[ContentHash],
+    rows: &Guarded,
 ) -> Result<Vec<RecordId>, Trouble> {
     let entity = entity.type_id();
-    let remembered: Vec<(i64, Vec<u8>)> = transaction.load_rows(guard::remembered(entity, ids)).await?;
+    let remembered: Vec<(i64, Vec<u8>, Option<Vec<u8>>)> =
+        transaction.load_rows(guard::remembered(entity, &rows.ids)).await?;
     if remembered.is_empty() {
         return Ok(Vec::new());
     }
-    let remembered: HashMap<i64, Vec<u8>> = remembered.into_iter().collect();
-    let is_equal = |id: &RecordId, hash: &ContentHash| remembered.get(&id.get()).is_some_and(|known| *known == hash.0);
+    let remembered: HashMap<i64, (Vec<u8>, Option<Vec<u8>>)> =
+        remembered.into_iter().map(|(id, hash, answer)| (id, (hash, answer))).collect();
+    let is_equal = |id: &RecordId, hash: &ContentHash, answer: &AnswerHash| {
+        let known = remembered.get(&id.get());
+        known.is_some_and(|(content, told)| *content == hash.0 && told.as_deref() == Some(answer.0.as_slice()))
+    };
+    let rows = rows.ids.iter().zip(&rows.hashes).zip(&rows.answers);
     let equal: Vec<RecordId> =
-        ids.iter().zip(hashes).filter(|(id, hash)| is_equal(id, hash)).map(|(id, _)| *id).collect();
-    let touched: Vec<(i64, Option<Vec<u8>>)> = transaction.load_rows(guard::touch(entity, read, &equal)).await?;
-    if touched.iter().any(|(id, hash)| hash.as_ref() != remembered.get(id)) {
+        rows.filter(|((id, hash), answer)| is_equal(id, hash, answer)).map(|((id, _), _)| *id).collect();
+    let touched: Vec<Touched> = transaction.load_rows(guard::touch(entity, read, &equal)).await?;
+    let is_other = |(id, hash, answer): &Touched| {
+        remembered.get(id).is_none_or(|(content, told)| hash.as_ref() != Some(content) || answer != told)
+    };
+    if touched.iter().any(is_other) {
         // Somebody stored something else between the two statements.
         return Err(Failure::overtaken().into());
     }
-    Ok(touched.into_iter().filter_map(|(id, _)| RecordId::new(id)).collect())
+    Ok(touched.into_iter().filter_map(|(id, _, _)| RecordId::new(id)).collect())
 }
 
 /// Of records whose content is known, those that the table still has.
-async fn still_there(
-    transaction: &mut Transaction,
+pub(super) async fn still_there(
+    connection: &mut Connection,
     table: Table<'_>,
     ids: &[RecordId],
 ) -> Result<HashSet<RecordId>, Trouble> {
     if ids.is_empty() {
         return Ok(HashSet::new());
     }
-    let present: Vec<(String,)> = transaction.load_rows(guard::present(table, ids)).await?;
+    let present: Vec<(String,)> = connection.load_rows(guard::present(table, ids)).await?;
     Ok(present.into_iter().filter_map(|(id,)| RecordId::new(id.parse().ok()?)).collect())
 }
 
@@ -347,7 +373,7 @@ fn complete(written: usize, sent: usize) -> Result<(), Trouble> {
     Err(Failure::swallowed("a trigger or a rule on the table left the row out").into())
 }
 
-async fn contested(
+pub(super) async fn contested(
     transaction: &mut Transaction,
     entity: i16,
     read: i64,
@@ -360,6 +386,6 @@ async fn contested(
     Ok(rows.into_iter().filter_map(|(id,)| RecordId::new(id)).collect())
 }
 
-fn count(number: usize) -> u64 {
+pub(super) fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }

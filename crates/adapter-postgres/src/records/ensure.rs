@@ -258,7 +258,9 @@ async fn remember(
         .bind::<Oid, _>(relation.oid)
         .text(", ")
         .bind::<Bool, _>(ours)
-        .text(") on conflict (entity) do update set table_schema = excluded.table_schema, table_name = excluded.table_name, relation = excluded.relation, ours = excluded.ours");
+        .text(") on conflict (entity) do update set table_schema = excluded.table_schema, table_name = excluded.table_name, relation = excluded.relation, ours = excluded.ours, keeps_deleted = replicas.keeps_deleted and not ")
+        // A new table has no column `deleted_at` until it is added.
+        .bind::<Bool, _>(created);
     connection.perform(statement).await?;
     Ok(())
 }

@@ -9,16 +9,20 @@ mod ensure;
 mod known;
 mod preview;
 mod quarantine;
+mod same;
 mod show;
 mod widen;
 
 pub(crate) use drift::forget_covered;
+
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::StoreError;
 use b24sync_domain::lease::Lease;
 use b24sync_domain::mapping::ColumnName;
+use b24sync_domain::mapping::answer::AnswerHash;
 use b24sync_domain::mapping::rows::MappedBatch;
 use b24sync_domain::mapping::schema::{KnownTable, SchemaPlan};
 use b24sync_domain::ports::{Commit, RecordStore, Step};
@@ -54,6 +58,14 @@ impl RecordStore for PgStore {
             let mut connection = self.connections().lend().await?;
             connection.perform(guard::forget(entity.type_id(), ids)).await?;
             Ok(())
+        })
+        .await
+    }
+
+    async fn answers(&self, entity: EntityType, ids: &[RecordId]) -> Result<HashMap<RecordId, AnswerHash>, StoreError> {
+        retrying("looking what is remembered of records", || async {
+            let mut connection = self.connections().lend().await?;
+            same::answers(&mut connection, self.table(entity), entity, ids).await
         })
         .await
     }

@@ -22,8 +22,19 @@ pub(crate) async fn close_table(connection: &mut Connection, table: Table<'_>, r
     }
     let roles = web_roles(connection).await?;
     revoke(connection, "table", table, &roles).await?;
-    for sequence in sequences(connection, relation).await? {
-        revoke(connection, "sequence", Table::new(table.schema, &sequence), &roles).await?;
+    close_new_sequences(connection, table, relation, &[]).await
+}
+
+/// Closes the sequences that a table has now and had not before: those of columns that were added to a table of others.
+pub(crate) async fn close_new_sequences(
+    connection: &mut Connection,
+    table: Table<'_>,
+    relation: u32,
+    before: &[String],
+) -> Result<(), Trouble> {
+    let roles = web_roles(connection).await?;
+    for sequence in sequences(connection, relation).await?.iter().filter(|sequence| !before.contains(sequence)) {
+        revoke(connection, "sequence", Table::new(table.schema, sequence), &roles).await?;
     }
     Ok(())
 }
@@ -68,7 +79,8 @@ async fn web_roles(connection: &mut Connection) -> Result<Vec<&'static str>, Tro
     Ok(WEB_ROLES.into_iter().filter(|role| found.iter().any(|(name,)| name == role)).collect())
 }
 
-async fn sequences(connection: &mut Connection, relation: u32) -> Result<Vec<String>, Trouble> {
+/// Names of the sequences that belong to columns of a table.
+pub(crate) async fn sequences(connection: &mut Connection, relation: u32) -> Result<Vec<String>, Trouble> {
     let statement = sql("select s.relname::text from pg_catalog.pg_depend d join pg_catalog.pg_class s on s.oid = d.objid and s.relkind = 'S' where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass and d.deptype in ('a', 'i') and d.refobjid = ")
         .bind::<Oid, _>(relation)
         .rows::<(Text,)>();

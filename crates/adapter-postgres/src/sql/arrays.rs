@@ -7,6 +7,7 @@ use std::io::Write;
 
 use b24sync_domain::entity::RecordId;
 use b24sync_domain::mapping::ColumnType;
+use b24sync_domain::mapping::answer::AnswerHash;
 use b24sync_domain::mapping::cells::{ColumnData, Texts};
 use b24sync_domain::mapping::rows::{Column, ContentHash};
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
@@ -138,11 +139,21 @@ impl ToSql<Array<BigInt>, Pg> for IdArray<'_> {
     }
 }
 
-/// `bytea[]` of content hashes.
+/// `bytea[]`.
 #[derive(Debug)]
-pub(crate) struct HashArray<'a>(pub(crate) &'a [ContentHash]);
+pub(crate) struct ContentHashes<'a>(pub(crate) &'a [ContentHash]);
 
-impl ToSql<Array<Bytea>, Pg> for HashArray<'_> {
+impl ToSql<Array<Bytea>, Pg> for ContentHashes<'_> {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> Result {
+        write(out, BYTEA, self.0.len(), self.0.iter().map(|hash| Some(hash.0)))
+    }
+}
+
+/// `bytea[]`.
+#[derive(Debug)]
+pub(crate) struct AnswerHashes<'a>(pub(crate) &'a [AnswerHash]);
+
+impl ToSql<Array<Bytea>, Pg> for AnswerHashes<'_> {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> Result {
         write(out, BYTEA, self.0.len(), self.0.iter().map(|hash| Some(hash.0)))
     }

@@ -57,8 +57,11 @@ fn upsert() {
 
 #[test]
 fn guard() {
-    let statements =
-        [text(&guard::remembered(2, &[])), text(&guard::touch(2, 7, &[])), text(&guard::accept(2, 7, &[], &[], &[]))];
+    let statements = [
+        text(&guard::remembered(2, &[])),
+        text(&guard::touch(2, 7, &[])),
+        text(&guard::accept(2, 7, &[], &[], &[], &[])),
+    ];
     assert_snapshot!(statements.join(";\n"));
 }
 

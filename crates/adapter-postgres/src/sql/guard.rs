@@ -1,11 +1,12 @@
 //! The read-order guard (CORRECTNESS 4.1) and what is asked around it.
 
 use b24sync_domain::entity::RecordId;
+use b24sync_domain::mapping::answer::AnswerHash;
 use b24sync_domain::mapping::rows::ContentHash;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Bool, Bytea, Nullable, SmallInt, Text, Timestamptz};
 
-use super::arrays::{HashArray, IdArray, InstantArray};
+use super::arrays::{AnswerHashes, ContentHashes, IdArray, InstantArray};
 use super::{Sql, Table, sql};
 
 /// Holds the lease for the rest of the transaction; no row: it is lost (CORRECTNESS 4.7).
@@ -28,9 +29,9 @@ pub(crate) fn lock(entity: i16, ids: &[RecordId]) -> Sql<'_, (BigInt, Nullable<B
         .rows()
 }
 
-/// The content that is remembered of live records: id, hash. Locks nothing.
-pub(crate) fn remembered(entity: i16, ids: &[RecordId]) -> Sql<'_, (BigInt, Bytea)> {
-    sql("select item_id, hash from b24sync.item_state where entity = ")
+/// The content that is remembered of live records: id, hash, hash of the answer. Locks nothing.
+pub(crate) fn remembered(entity: i16, ids: &[RecordId]) -> Sql<'_, (BigInt, Bytea, Nullable<Bytea>)> {
+    sql("select item_id, hash, answer from b24sync.item_state where entity = ")
         .bind::<SmallInt, _>(entity)
         .text(" and item_id = any(")
         .bind::<Array<BigInt>, _>(IdArray(ids))
@@ -38,14 +39,17 @@ pub(crate) fn remembered(entity: i16, ids: &[RecordId]) -> Sql<'_, (BigInt, Byte
         .rows()
 }
 
-/// Step 1 of CORRECTNESS 4.1 for records whose content is the one that is remembered: id, and the hash, which has to be
+/// A record that was touched: id, content hash, hash of the answer.
+pub(crate) type Touched = (i64, Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// Step 1 of CORRECTNESS 4.1 for records whose content is the one that is remembered: id, and the hashes, which have to be
 /// looked at again. Where nothing has changed, neither has the modification time, so that of the guard only the order of
 /// the reads is left.
 ///
 /// One number stands for all rows of a statement, here and in [`accept`]: it has to be drawn after the read that brought
 /// them was over, and it is. There is no join here, because before the first `analyze` the planner would do it the wrong
 /// way round.
-pub(crate) fn touch(entity: i16, read: i64, ids: &[RecordId]) -> Sql<'_, (BigInt, Nullable<Bytea>)> {
+pub(crate) fn touch(entity: i16, read: i64, ids: &[RecordId]) -> Sql<'_, (BigInt, Nullable<Bytea>, Nullable<Bytea>)> {
     sql("update b24sync.item_state set read_seq = ")
         .bind::<BigInt, _>(read)
         .text(", write_seq = (select nextval('b24sync.read_order')) where entity = ")
@@ -54,7 +58,7 @@ pub(crate) fn touch(entity: i16, read: i64, ids: &[RecordId]) -> Sql<'_, (BigInt
         .bind::<Array<BigInt>, _>(IdArray(ids))
         .text(") and deleted_at is null and read_seq < ")
         .bind::<BigInt, _>(read)
-        .text(" returning item_id, hash")
+        .text(" returning item_id, hash, answer")
         .rows()
 }
 
@@ -65,18 +69,21 @@ pub(crate) fn accept<'a>(
     ids: &'a [RecordId],
     modified: &'a [Option<DateTime<Utc>>],
     hashes: &'a [ContentHash],
+    answers: &'a [AnswerHash],
 ) -> Sql<'a, (BigInt, Bool)> {
     sql("with i as (select * from unnest(")
         .bind::<Array<BigInt>, _>(IdArray(ids))
         .text("::bigint[], ")
         .bind::<Array<Nullable<Timestamptz>>, _>(InstantArray(modified))
         .text("::timestamptz[], ")
-        .bind::<Array<Bytea>, _>(HashArray(hashes))
-        .text("::bytea[]) as t(item_id, modified, hash)),\nw as (\n  insert into b24sync.item_state as s (entity, item_id, read_seq, write_seq, modified, hash)\n  select ")
+        .bind::<Array<Bytea>, _>(ContentHashes(hashes))
+        .text("::bytea[], ")
+        .bind::<Array<Bytea>, _>(AnswerHashes(answers))
+        .text("::bytea[]) as t(item_id, modified, hash, answer)),\nw as (\n  insert into b24sync.item_state as s (entity, item_id, read_seq, write_seq, modified, hash, answer)\n  select ")
         .bind::<SmallInt, _>(entity)
         .text(", item_id, ")
         .bind::<BigInt, _>(read)
-        .text(", (select nextval('b24sync.read_order')), modified, hash from i order by item_id\n  on conflict (entity, item_id) do update\n    set read_seq = excluded.read_seq, write_seq = excluded.write_seq,\n        modified = excluded.modified, hash = excluded.hash, deleted_at = null\n  where excluded.read_seq > s.read_seq\n    and (excluded.read_seq > s.write_seq\n         or (s.deleted_at is null\n             and (s.modified is null or excluded.modified is null\n                  or excluded.modified >= s.modified)))\n  returning s.item_id)\nselect i.item_id, w.item_id is not null as accepted from i left join w using (item_id)")
+        .text(", (select nextval('b24sync.read_order')), modified, hash, answer from i order by item_id\n  on conflict (entity, item_id) do update\n    set read_seq = excluded.read_seq, write_seq = excluded.write_seq,\n        modified = excluded.modified, hash = excluded.hash, answer = excluded.answer, deleted_at = null\n  where excluded.read_seq > s.read_seq\n    and (excluded.read_seq > s.write_seq\n         or (s.deleted_at is null\n             and (s.modified is null or excluded.modified is null\n                  or excluded.modified >= s.modified)))\n  returning s.item_id)\nselect i.item_id, w.item_id is not null as accepted from i left join w using (item_id)")
         .rows()
 }
 

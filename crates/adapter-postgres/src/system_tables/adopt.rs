@@ -56,6 +56,7 @@ async fn adopt(
     definition: &SystemTable,
 ) -> Result<Vec<String>, Trouble> {
     let existing = catalog::columns(connection, relation).await?;
+    let sequences = access::sequences(connection, relation).await?;
     refuse_demanding_columns(table, definition, &existing)?;
     let mut changes = Vec::new();
     for wanted in definition.columns {
@@ -71,6 +72,8 @@ async fn adopt(
             }
         }
     }
+    // The table keeps its rights; a sequence that came with a column of ours has none to keep.
+    access::close_new_sequences(connection, table, relation, &sequences).await?;
     if definition.per_entity && !catalog::is_unique(connection, relation, "entity_type").await? {
         let duplicates = catalog::duplicates(connection, table, "entity_type").await?;
         if !duplicates.is_empty() {

@@ -7,3 +7,5 @@ mod set;
 
 pub(crate) use cache::KeyCache;
 pub(crate) use fetch::Fetcher;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use set::KeySet;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use b24sync_domain::entity::EntityType;
-use b24sync_domain::error::{Chain, SyncError};
+use b24sync_domain::error::{Chain, Remedy, SyncError};
 use b24sync_domain::mapping::TimestampStyle;
 use b24sync_domain::run::{RunKind, RunStatus};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long an entity is left alone after a sync of it failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
+
+/// The same after a failure that passes by itself: what is wanted to make up for it must not wait long.
+const AFTER_PASSING_FAILURE: Duration = Duration::from_secs(5);
 
 /// How often it looks after leases of processes that are gone.
 const LOOKS_BETWEEN_CLEANING: u32 = 5;
@@ -69,9 +72,9 @@ impl Worker {
                 let (ports, service, timestamps) = (self.ports.clone(), self.service.clone(), self.timestamps);
                 let stop = stop.clone();
                 tasks.spawn(async move {
-                    if !run(&ports, &service, entity, kind, timestamps, &stop).await {
+                    if let Some(rest) = run(&ports, &service, entity, kind, timestamps, &stop).await {
                         // What failed a moment ago fails again; the entity counts as busy meanwhile.
-                        pause(AFTER_FAILURE, &stop).await;
+                        pause(rest, &stop).await;
                     }
                     drop(busy);
                 });
@@ -106,7 +109,7 @@ async fn pause(time: Duration, stop: &CancellationToken) {
     }
 }
 
-/// Does a queued sync; whether there is no reason to wait before the next one of this entity.
+/// Does a queued sync; how long to wait before the next one of this entity, if at all.
 async fn run(
     ports: &Ports,
     service: &ServicePorts,
@@ -114,7 +117,7 @@ async fn run(
     kind: RunKind,
     timestamps: TimestampStyle,
     stop: &CancellationToken,
-) -> bool {
+) -> Option<Duration> {
     let wish = Wish { entity, kind, ids: &[], confirmed: None, timestamps };
     match start::now(ports, wish, stop).await {
         Ok(Some(Outcome::Ran(summary))) if summary.status == RunStatus::Cancelled && stop.is_cancelled() => {
@@ -122,17 +125,18 @@ async fn run(
             if let Err(error) = service.runs.request(entity, summary.kind).await {
                 tracing::warn!(entity = %entity, error = %Chain(&error), "could not queue the sync again; the schedule does");
             }
-            true
+            None
         }
-        Ok(_) => true,
+        Ok(_) => None,
         // The run log says it too.
         Err(error @ SyncError::AlreadyRunning { .. }) => {
             tracing::debug!(entity = %entity, error = %Chain(&error), "another instance was faster");
-            true
+            None
         }
         Err(error) => {
             tracing::error!(entity = %entity, run.kind = %kind, error = %Chain(&error), advice = error.advice(), "sync failed");
-            false
+            let passes = matches!(error.remedy(), Remedy::Retry { .. });
+            Some(if passes { AFTER_PASSING_FAILURE } else { AFTER_FAILURE })
         }
     }
 }

@@ -137,6 +137,34 @@ async fn an_outage_of_the_portal_costs_no_attempt_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_long_outage_of_the_portal_leaves_one_failed_run_and_its_end_is_noticed_soon() {
+    let stage = Stage::new(10);
+    stage.sync().await.unwrap();
+    stage.portal.put(9, 900, &[("TITLE", "\"changed\"")]);
+    let inbox = Arc::<FakeStore>::clone(&stage.store);
+    let (drainer, stop) = (Arc::new(drainer(&stage)), stage.stop.clone());
+    stage.portal.go_out(true);
+    stage.store.accept(&[hint(9)]).await.unwrap();
+    let loop_ = async { drain(inbox.as_ref(), &drainer, &stop).await };
+    let watcher = async {
+        sleep(Duration::from_secs(3_600)).await;
+        stage.portal.go_out(false);
+        let back = tokio::time::Instant::now();
+        while !waiting(&stage).await.is_empty() {
+            sleep(Duration::from_millis(100)).await;
+        }
+        stop.cancel();
+        back.elapsed()
+    };
+    let ((), took) = tokio::join!(loop_, watcher);
+    assert!(took <= Duration::from_secs(6), "{took:?}");
+    assert_eq!(stage.cell(9, "title").as_deref(), Some("changed"));
+    let runs = stage.store.recent(10).await.unwrap();
+    let statuses: Vec<&str> = runs.iter().map(|run| run.status.as_str()).collect();
+    assert_eq!(statuses, ["completed", "failed", "completed"], "what knocks in vain is no run");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_of_a_field_brings_its_column_and_a_sync_for_its_values() {
     let stage = Stage::new(10);
     stage.sync().await.unwrap();

@@ -6,6 +6,7 @@
 //! - [`cells`]: cells of one column, packed; and whether a cell fits the column's type.
 //! - [`rows`]: a batch of records → columns, hashes and rejections.
 
+pub mod answer;
 pub mod cells;
 pub mod column;
 pub mod json;

@@ -1,10 +1,12 @@
 //! A batch of records → columns ready to be bound, a content hash per record, and the records that cannot be stored.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 
 use chrono::{DateTime, FixedOffset, Utc};
 use sha2::{Digest, Sha256};
 
+use super::answer::{AnswerHash, Answers};
 use super::cells::{self, ColumnData, Misfit};
 use super::column::{ColumnName, ColumnType, OVERFLOW_COLUMN};
 use super::json;
@@ -66,6 +68,8 @@ pub struct RowBatch {
     pub modified: Vec<Option<DateTime<Utc>>>,
     /// Content hash of each row.
     pub hashes: Vec<ContentHash>,
+    /// Hash of the answer that each row was made of.
+    pub answers: Vec<AnswerHash>,
     /// The columns.
     pub columns: Vec<Column>,
 }
@@ -98,6 +102,7 @@ impl RowBatch {
             ids: pick(&self.ids, chosen),
             modified: pick(&self.modified, chosen),
             hashes: pick(&self.hashes, chosen),
+            answers: pick(&self.answers, chosen),
             columns: self.columns.iter().map(column).collect(),
         }
     }
@@ -126,6 +131,8 @@ pub struct Rejection {
 pub struct MappedBatch {
     /// Records that can be stored.
     pub rows: RowBatch,
+    /// Records that were answered as is remembered of them, so that there are no rows; ascending by id.
+    pub same: Vec<(RecordId, AnswerHash)>,
     /// Records that cannot.
     pub rejected: Vec<Rejection>,
 }
@@ -139,9 +146,10 @@ impl MappedBatch {
             ids: Vec::new(),
             modified: Vec::new(),
             hashes: Vec::new(),
+            answers: Vec::new(),
             columns: Vec::new(),
         };
-        MappedBatch { rows, rejected: Vec::new() }
+        MappedBatch { rows, same: Vec::new(), rejected: Vec::new() }
     }
 }
 
@@ -150,12 +158,29 @@ impl MappedBatch {
 /// # Errors
 /// What the table lacks before all storable records fit into it; bring the table there and map again.
 pub fn map(mapping: &TableMapping, batch: &RecordBatch) -> Result<MappedBatch, Vec<SchemaNeed>> {
+    map_unless_same(mapping, batch, &HashMap::new())
+}
+
+/// The same, but for records that were answered as `remembered`, for which no value is converted.
+///
+/// # Errors
+/// As [`map`].
+pub fn map_unless_same<S: BuildHasher>(
+    mapping: &TableMapping,
+    batch: &RecordBatch,
+    remembered: &HashMap<RecordId, AnswerHash, S>,
+) -> Result<MappedBatch, Vec<SchemaNeed>> {
     let mut mapper = Mapper::new(mapping, batch);
-    for row in 0..batch.len() {
-        mapper.row(row);
+    for (row, id) in batch.ids().iter().copied().enumerate() {
+        let answer = mapper.answer(row);
+        if remembered.get(&id) == Some(&answer) {
+            mapper.same.push((id, answer));
+        } else {
+            mapper.row(row, id, answer);
+        }
     }
     if mapper.needs.is_empty() {
-        Ok(MappedBatch { rows: mapper.rows, rejected: mapper.rejected })
+        Ok(MappedBatch { rows: mapper.rows, same: mapper.same, rejected: mapper.rejected })
     } else {
         Err(mapper.needs.into_iter().collect())
     }
@@ -223,7 +248,9 @@ struct Mapper<'a> {
     batch: &'a RecordBatch,
     offset: FixedOffset,
     strays: Vec<Vec<(&'a str, &'a str)>>,
+    answers: Answers<'a>,
     rows: RowBatch,
+    same: Vec<(RecordId, AnswerHash)>,
     rejected: Vec<Rejection>,
     needs: HashSet<SchemaNeed>,
     /// Content of the row at hand, for its hash.
@@ -251,6 +278,7 @@ impl<'a> Mapper<'a> {
             ids: Vec::with_capacity(batch.len()),
             modified: Vec::with_capacity(batch.len()),
             hashes: Vec::with_capacity(batch.len()),
+            answers: Vec::with_capacity(batch.len()),
             columns: columns(mapping, batch.len()),
         };
         Mapper {
@@ -258,20 +286,26 @@ impl<'a> Mapper<'a> {
             batch,
             offset: *batch.source_time.offset(),
             strays,
+            answers: Answers::new(HASH_VERSION, mapping, batch),
             rows,
+            same: Vec::new(),
             rejected: Vec::new(),
             needs: HashSet::new(),
             content: Vec::new(),
         }
     }
 
-    fn row(&mut self, row: usize) {
-        let Some(id) = self.batch.ids().get(row).copied() else { return };
+    fn answer(&mut self, row: usize) -> AnswerHash {
+        self.answers.hash(row, self.strays.get(row).map(Vec::as_slice).unwrap_or_default())
+    }
+
+    fn row(&mut self, row: usize, id: RecordId, answer: AnswerHash) {
         match self.cells(row) {
             Ok(()) => {
                 self.rows.ids.push(id);
                 self.rows.modified.push(self.batch.modified(row));
                 self.rows.hashes.push(ContentHash::of(&self.content));
+                self.rows.answers.push(answer);
             }
             Err(blame) => {
                 let rows = self.rows.ids.len();

@@ -131,3 +131,48 @@ fn widening_changes_no_hash() {
         |plan: &SchemaPlan| map(&plan.mapping, &batch(&plan.mapping, &[(1, &["\"5\""])], &[])).unwrap().rows.hashes[0];
     assert_eq!(hash(&plan), hash(&wider));
 }
+
+/// The answer's hash of one record.
+fn answer(plan: &SchemaPlan, values: &[&str], strays: &[(&str, &str)]) -> AnswerHash {
+    map(&plan.mapping, &batch(&plan.mapping, &[(1, values)], strays)).unwrap().rows.answers[0]
+}
+
+#[test]
+fn a_record_that_was_answered_as_before_is_not_converted() {
+    let plan = schema(&[("AMOUNT", "double"), ("TITLE", "string")]);
+    let known = HashMap::from([(RecordId::new(1).unwrap(), answer(&plan, &["\"1.5\"", "\"a\""], &[]))]);
+    let batch = batch(&plan.mapping, &[(1, &["\"1.5\"", "\"a\""]), (2, &["\"1.5\"", "\"a\""])], &[]);
+    let mapped = map_unless_same(&plan.mapping, &batch, &known).unwrap();
+    assert_eq!(mapped.same.iter().map(|(id, _)| id.get()).collect::<Vec<_>>(), [1]);
+    assert_eq!((mapped.rows.ids.len(), mapped.rows.columns[0].data.len()), (1, 1));
+}
+
+#[test]
+fn answers_differ_where_rows_might() {
+    let plan = schema(&[("AMOUNT", "double"), ("TITLE", "string")]);
+    let base = answer(&plan, &["1", "\"a\""], &[]);
+    assert_eq!(answer(&plan, &["1", "\"a\""], &[]), base);
+    let others = [
+        answer(&plan, &["1", "\"b\""], &[]),
+        answer(&plan, &["1"], &[]),
+        // A value may not pass for that of its neighbour.
+        answer(&plan, &["null", "1"], &[]),
+        answer(&schema(&[("AMOUNT", "integer"), ("TITLE", "string")]), &["1", "\"a\""], &[]),
+    ];
+    assert!(others.iter().all(|other| *other != base), "{others:?}");
+    let file = schema(&[("FILE", "file")]);
+    let link = |id: u32, token: &str| format!(r#"{{"id":{id},"url":"https://portal/rest/1/{token}"}}"#);
+    let first = answer(&file, &[&link(7, "a")], &[]);
+    assert_eq!(answer(&file, &[&link(7, "b")], &[]), first, "links change with every answer");
+    assert_ne!(answer(&file, &[&link(8, "a")], &[]), first);
+}
+
+#[test]
+fn values_under_unknown_names_are_part_of_the_answer() {
+    let mut plan = schema(&[("TITLE", "string")]);
+    plan.mapping.overflow = true;
+    let known = answer(&plan, &["1"], &[("NEW", "1")]);
+    for strays in [&[][..], &[("NEW", "2")], &[("OTHER", "1")]] {
+        assert_ne!(answer(&plan, &["1"], strays), known, "{strays:?}");
+    }
+}

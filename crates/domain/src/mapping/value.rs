@@ -43,6 +43,7 @@ pub struct Converted<'a> {
 
 /// Why a value cannot be stored. Says nothing of the value itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ValueError {
     /// PostgreSQL has no U+0000 in text.
     #[error("text contains U+0000, which PostgreSQL cannot store")]

@@ -1,5 +1,6 @@
 //! Ports that adapters implement and use cases call.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::error::{SourceError, StoreError};
 use crate::field::{FieldDescription, FieldName, FieldOption};
 use crate::lease::{Grant, HeldBy, Lease, Scope};
 use crate::mapping::ColumnName;
+use crate::mapping::answer::AnswerHash;
 use crate::mapping::rows::{MappedBatch, Rejection, RowBatch};
 use crate::mapping::schema::{KnownTable, PendingChange, SchemaPlan};
 use crate::portal::{EntityProbe, KeptProbe, KnownPortal, PortalProfile, Probed};
@@ -187,9 +189,18 @@ pub trait RecordStore: Send + Sync {
     /// content.
     async fn forget(&self, entity: EntityType, ids: &[RecordId]) -> Result<(), StoreError>;
 
+    /// The answers by which these records' rows were written last, as far as they are known and the rows are there. A
+    /// store need not remember any; then no batch has records that are the same.
+    async fn answers(&self, entity: EntityType, ids: &[RecordId]) -> Result<HashMap<RecordId, AnswerHash>, StoreError> {
+        let _ = (entity, ids);
+        Ok(HashMap::new())
+    }
+
     /// Upserts `batch`, puts its rejections into quarantine, takes stored records out of it, and records the run's
     /// progress: all in one transaction; idempotent. MUST keep a row that comes from a later read. MUST NOT write a row
-    /// whose content is equal. MUST fail with [`StoreError::LeaseLost`] on a stale lease.
+    /// whose content is equal. Of the records that are said to be the [`same`](MappedBatch::same) remembers that this read
+    /// has seen them; one whose row was written by another answer meanwhile MUST count as contested, unless a later read
+    /// wrote it. MUST fail with [`StoreError::LeaseLost`] on a stale lease.
     async fn commit(&self, batch: &MappedBatch, step: &Step, lease: &Lease) -> Result<Commit, StoreError>;
 }
 

@@ -30,10 +30,15 @@ fn events() -> Vec<String> {
 
 /// From now on events go to the service at this host and port.
 pub(crate) fn subscribe(portal: &Portal, address: &str) {
+    subscribe_with(portal, address, TOKEN);
+}
+
+/// The same with another token.
+pub(crate) fn subscribe_with(portal: &Portal, address: &str, token: &str) {
     portal.add_outgoing_webhook(OutgoingWebhook {
         handler_url: format!("http://{address}/api/v1/webhooks/bitrix"),
         events: events(),
-        application_token: TOKEN.to_owned(),
+        application_token: token.to_owned(),
     });
 }
 

@@ -36,18 +36,38 @@ impl Service {
         Service::launch(command)
     }
 
-    /// One that is started by this command.
+    /// One that is started by this command, for users of [`token`].
     pub(crate) fn launch(mut command: Command) -> Service {
         command.env("SUPABASE_URL", PROJECT).env("SUPABASE_JWT_SECRET", SECRET);
+        Service::launch_as_it_is(command)
+    }
+
+    /// The same with nothing added to the command.
+    pub(crate) fn launch_as_it_is(command: Command) -> Service {
+        Service::launch_heard(command, |_| {})
+    }
+
+    /// The same for whoever wants every line that it says.
+    pub(crate) fn launch_heard(mut command: Command, mut hear: impl FnMut(&str) + Send + 'static) -> Service {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let line = lines.find(|line| line.contains("listening on http://")).expect("it says where it listens");
+        let is_it = |line: &String| {
+            hear(line);
+            line.contains("listening on http://")
+        };
+        let line = lines.find(is_it).expect("it says where it listens");
         let address = line.split("http://").nth(1).unwrap().split([' ', '/']).next().unwrap().to_owned();
         // Whatever it says later must find a reader.
         let complaints = Arc::<Mutex<Vec<String>>>::default();
         let heard = Arc::clone(&complaints);
-        let is_one = |line: &String| line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#);
-        std::thread::spawn(move || lines.filter(is_one).for_each(|line| heard.lock().unwrap().push(line)));
+        std::thread::spawn(move || {
+            for line in lines {
+                hear(&line);
+                if line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#) {
+                    heard.lock().unwrap().push(line);
+                }
+            }
+        });
         Service { child, address, complaints }
     }
 
@@ -180,13 +200,22 @@ pub(crate) fn token(role: Option<&str>) -> String {
 
 /// A token of this user: requests are limited user by user.
 pub(crate) fn token_of(subject: &str, role: Option<&str>) -> String {
+    signed(SECRET, PROJECT, subject, role)
+}
+
+/// A token of a user of another project.
+pub(crate) fn signed_token(secret: &str, project: &str, role: Option<&str>) -> String {
+    signed(secret, project, SUBJECT, role)
+}
+
+fn signed(secret: &str, project: &str, subject: &str, role: Option<&str>) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let claims = json!({
-        "iss": format!("{PROJECT}/auth/v1"), "aud": "authenticated", "role": "authenticated",
+        "iss": format!("{project}/auth/v1"), "aud": "authenticated", "role": "authenticated",
         "sub": subject, "iat": now, "exp": now + 600, "is_anonymous": false,
         "app_metadata": { "b24sync_role": role },
     });
-    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256), &claims, &key).unwrap()
 }
 

@@ -82,7 +82,10 @@ impl DeletionStore for FakeStore {
                 continue;
             }
             let write = state.draw();
-            state.items.insert(key, ItemState { read: read.0, write, modified: None, hash: None, deleted: true });
+            state.items.insert(
+                key,
+                ItemState { read: read.0, write, modified: None, hash: None, answer: None, deleted: true },
+            );
             state.rows.remove(&key);
             state.quarantine.remove(&key);
             buried.push(*id);

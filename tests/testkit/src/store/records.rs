@@ -1,11 +1,14 @@
 //! Reads, rows, and changes of fields.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::StoreError;
 use b24sync_domain::field::FieldName;
 use b24sync_domain::lease::Lease;
 use b24sync_domain::mapping::ColumnName;
+use b24sync_domain::mapping::answer::AnswerHash;
 use b24sync_domain::mapping::rows::MappedBatch;
 use b24sync_domain::mapping::schema::{ActualType, KnownTable, PendingChange, SchemaPlan, StoredField, TableShape};
 use b24sync_domain::ports::{Commit, DriftStore, ReadOrder, RecordStore, Step};
@@ -86,10 +89,18 @@ impl RecordStore for FakeStore {
         Ok(())
     }
 
+    async fn answers(&self, entity: EntityType, ids: &[RecordId]) -> Result<HashMap<RecordId, AnswerHash>, StoreError> {
+        let state = self.state();
+        Ok(ids.iter().filter_map(|id| Some((*id, state.answer((entity, id.get()))?))).collect())
+    }
+
     async fn commit(&self, batch: &MappedBatch, step: &Step, lease: &Lease) -> Result<Commit, StoreError> {
         let mut state = self.state();
         state.fence(lease)?;
         let mut commit = Commit::default();
+        for (id, answer) in &batch.same {
+            state.see((batch.rows.entity, id.get()), batch.rows.read, *answer, &mut commit);
+        }
         state.apply(&batch.rows, &mut commit);
         let mut quarantined = 0;
         for rejection in batch.rejected.iter().chain(&commit.refused) {

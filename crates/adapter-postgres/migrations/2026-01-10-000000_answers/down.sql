@@ -1,0 +1,1 @@
+alter table b24sync.item_state drop column answer;

@@ -1,0 +1,8 @@
+//! Answers of the portal: frames, refusals, batches, records and their values. No input panics or breaks a law.
+
+#![no_main]
+
+use b24sync_adapter_bitrix::laws;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| laws::of_an_answer(bytes));

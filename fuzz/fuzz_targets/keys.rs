@@ -1,0 +1,8 @@
+//! Sets of keys as projects publish them. No input panics or breaks a law.
+
+#![no_main]
+
+use b24sync_adapter_supabase::laws;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| laws::of_keys(bytes));
