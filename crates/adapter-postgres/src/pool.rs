@@ -25,6 +25,11 @@ const APPLICATION_NAME: &str = "b24sync";
 /// Time for one attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long what was sent may stay without any sign that it arrived, where the system can tell (Linux). Without a limit, a
+/// connection over a way that has gone dark is tried for a quarter of an hour, less and less often, and holds up its
+/// statement long after the way is back. As long as a lease: what it would have committed is lost by then.
+const UNHEARD: Duration = Duration::from_secs(30);
+
 /// How many connections there may be, and how long one waits for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolSettings {
@@ -167,7 +172,8 @@ impl Target {
             .dbname(&url.database)
             .application_name(APPLICATION_NAME)
             .connect_timeout(CONNECT_TIMEOUT)
-            .keepalives_idle(Duration::from_secs(60));
+            .keepalives_idle(Duration::from_secs(60))
+            .tcp_user_timeout(UNHEARD);
         if let Some(password) = url.exposed_password() {
             config.password(password);
         }

@@ -93,6 +93,9 @@ pub enum Command {
     /// Runs the service until it is told to stop: syncs on schedule, and answers the HTTP API.
     #[command(after_help = "Examples:\n  b24sync serve --port 8080\n  b24sync serve --role worker")]
     Serve(ServeArgs),
+    /// Asks the service on this machine whether it is ready; exit code 1 when not. For health checks of containers.
+    #[command(after_help = "Example:\n  PORT=8080 b24sync health")]
+    Health(HealthArgs),
     /// Prints the description of the HTTP interface (OpenAPI 3.1).
     #[command(after_help = "Example:\n  b24sync openapi > openapi.json")]
     Openapi,
@@ -630,6 +633,17 @@ pub struct ServeArgs {
     /// Portal.
     #[command(flatten)]
     pub portal: PortalArgs,
+}
+
+/// Arguments of `health`.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Address that the service listens on.
+    #[arg(long, env = "HOST", default_value = "0.0.0.0")]
+    pub host: String,
+    /// Port that the service listens on.
+    #[arg(long, env = "PORT", default_value_t = 8080)]
+    pub port: u16,
 }
 
 /// Arguments of `completions`.

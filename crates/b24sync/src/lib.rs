@@ -76,6 +76,7 @@ async fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
         Command::History(args) => Box::pin(commands::history::run(args, output)).await,
         Command::Config(args) => Box::pin(commands::config::run(args, output)).await,
         Command::Serve(args) => Box::pin(commands::serve::run(args, output)).await,
+        Command::Health(args) => commands::health::run(&args, output),
         Command::Openapi => {
             output.document(&b24sync_adapter_http::openapi());
             Ok(ExitCode::SUCCESS)

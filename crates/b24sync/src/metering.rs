@@ -222,6 +222,8 @@ fn float(count: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -231,5 +233,29 @@ mod tests {
             text.lines().filter_map(|line| line.strip_prefix("| `b24sync_")?.split('`').next()).collect();
         let known: Vec<&str> = FIGURES.iter().filter_map(|(name, _, _)| name.strip_prefix("b24sync_")).collect();
         assert_eq!(listed, known);
+    }
+
+    /// Names of figures in a text, without what Prometheus puts behind those of histograms.
+    fn named(text: &str) -> BTreeSet<&str> {
+        text.split(|letter: char| !letter.is_ascii_lowercase() && !matches!(letter, '0'..='9' | '_'))
+            .filter(|word| word.starts_with("b24sync_"))
+            .map(|name| {
+                ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_dashboard_shows_every_figure_and_alerts_and_dashboard_no_other() {
+        let known: BTreeSet<&str> = FIGURES.iter().map(|(name, _, _)| *name).collect();
+        let dashboard = named(include_str!("../../../deploy/grafana/dashboards/b24sync.json"));
+        assert_eq!(dashboard, known);
+        for text in [
+            include_str!("../../../deploy/prometheus/alerts.yaml"),
+            include_str!("../../../deploy/prometheus/alerts_test.yaml"),
+        ] {
+            let unknown: Vec<_> = named(text).difference(&known).copied().collect();
+            assert!(unknown.is_empty(), "{unknown:?}");
+        }
     }
 }

@@ -4,6 +4,7 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod health;
 pub mod history;
 pub mod inbox;
 pub mod migrate;

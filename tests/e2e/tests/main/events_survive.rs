@@ -13,7 +13,6 @@
 //! come. `B24SYNC_EVENTS=5000` makes it smaller.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +24,7 @@ use crate::compare::deal_differences;
 use crate::control_tables::{log, number, until};
 use crate::listening::{QUIET, TOKEN, deals_are_equal, subscribe};
 use crate::running::{Service, figure};
+use crate::scale_out::fixed_port;
 use crate::stage::{between, finish};
 
 /// Kills in each half.
@@ -37,13 +37,6 @@ const DATABASE: &str = "replica";
 
 fn events() -> usize {
     std::env::var_os("B24SYNC_EVENTS").map_or(50_000, |text| text.to_str().unwrap().parse().unwrap())
-}
-
-/// A port that nothing uses, below those that connections get: while the service is down, a connection to it must not
-/// get the very port and be its own peer.
-fn port() -> u16 {
-    let first = u16::try_from(20_000 + std::process::id() % 10_000).unwrap();
-    (first..32_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
 /// A portal, a server that may crash, and a service that is always at the same address.
@@ -60,7 +53,7 @@ impl Place {
         let portal = Portal::new(config).start().expect("the emulator listens");
         let server = PgServer::private().await;
         server.create_database(DATABASE).await;
-        let place = Place { portal, server, port: port().to_string() };
+        let place = Place { portal, server, port: fixed_port().to_string() };
         place.run(&["migrate"]).await;
         for entity in ["company", "contact", "lead", "deal"] {
             // Events are taken all the same.

@@ -40,6 +40,7 @@ mod pooler;
 mod readout;
 mod recipes;
 mod running;
+mod scale_out;
 mod serve;
 mod service;
 mod slow_clients;

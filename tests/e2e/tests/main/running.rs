@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use b24sync_portal_emulator::{Counts, PortalConfig};
@@ -20,6 +21,7 @@ pub(crate) const SUBJECT: &str = "5f1d9a3e-2c1b-4d6e-9f00-0123456789ab";
 pub(crate) struct Service {
     child: Child,
     pub(crate) address: String,
+    complaints: Arc<Mutex<Vec<String>>>,
 }
 
 impl Service {
@@ -56,12 +58,33 @@ impl Service {
         let line = lines.find(is_it).expect("it says where it listens");
         let address = line.split("http://").nth(1).unwrap().split([' ', '/']).next().unwrap().to_owned();
         // Whatever it says later must find a reader.
-        std::thread::spawn(move || lines.for_each(|line| hear(&line)));
-        Service { child, address }
+        let complaints = Arc::<Mutex<Vec<String>>>::default();
+        let heard = Arc::clone(&complaints);
+        std::thread::spawn(move || {
+            for line in lines {
+                hear(&line);
+                if line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#) {
+                    heard.lock().unwrap().push(line);
+                }
+            }
+        });
+        Service { child, address, complaints }
     }
 
     /// Status and body of an answer.
     pub(crate) fn ask(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> (u16, Value) {
+        let (status, body) = self.ask_text(method, path, token, body);
+        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+    }
+
+    /// The same with the body as it came.
+    pub(crate) fn ask_text(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let body = body.map(Value::to_string).unwrap_or_default();
         let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
@@ -74,8 +97,12 @@ impl Service {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
-        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+        (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+    }
+
+    /// What it warned of, and errors, as lines of its log.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        self.complaints.lock().unwrap().clone()
     }
 
     pub(crate) fn get(&self, path: &str, token: &str) -> Value {
@@ -86,7 +113,21 @@ impl Service {
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        self.signal("-TERM");
+    }
+
+    /// Stands still from now on.
+    pub(crate) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Goes on.
+    pub(crate) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
