@@ -53,6 +53,11 @@ impl<'a> Budget<'a> {
         self.reports
     }
 
+    /// The largest execution time that a method has used.
+    pub(crate) fn most_used(&self) -> Option<f64> {
+        self.reports.iter().filter_map(|report| report.operating_seconds).max_by(f64::total_cmp)
+    }
+
     pub(crate) fn resets_at(&self, method: &str) -> Option<DateTime<Utc>> {
         self.resets.of(method).map(|reset| reset.at)
     }

@@ -71,6 +71,8 @@ pub(crate) struct PortalTime {
     pub(crate) start: Option<DateTime<FixedOffset>>,
     /// Epoch second at which it had the answer.
     pub(crate) answered: Option<f64>,
+    /// Seconds from the beginning to the end of the answer.
+    pub(crate) duration: Option<f64>,
     /// Seconds of execution time that the method has used.
     pub(crate) operating: Option<f64>,
     /// When part of it is given back.
@@ -85,6 +87,7 @@ impl PortalTime {
         PortalTime {
             start: start.or_else(epoch),
             answered: members.get("finish").or_else(|| members.get("start")).and_then(lenient::float),
+            duration: members.get("duration").and_then(lenient::float),
             operating: members.get("operating").and_then(lenient::float),
             resets_at: members.get("operating_reset_at").and_then(lenient::epoch),
         }

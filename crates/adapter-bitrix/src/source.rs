@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use b24sync_domain::appraisal::Appraisal;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::SourceError;
 use b24sync_domain::field::FieldDescription;
+use b24sync_domain::pacing::RateLimits;
 use b24sync_domain::portal::{EntityProbe, PortalProfile, Probed};
 use b24sync_domain::ports::{CrmSource, Evidence, ListQuery, MAX_EVIDENCE, News, NewsQuery, PortalPacer, ReadOrder};
-use b24sync_domain::progress::PAGE_SIZE;
+use b24sync_domain::progress::{PAGE_SIZE, Window};
 use b24sync_domain::record::{Layout, RecordBatch, RecordBatchBuilder};
 use chrono::{DateTime, FixedOffset, Offset, TimeDelta, Utc};
 
@@ -22,6 +25,7 @@ use crate::dialect::EntityDialect;
 use crate::fields::Metadata;
 use crate::reader::{
     ByIds, Count, Describe, Gauge, Keyset, Listing, Questions, ReadEvidence, ReadNewest, ReadNews, ReadProfile,
+    ReadSample, Sample, requests,
 };
 use crate::transport::Transport;
 
@@ -36,6 +40,9 @@ pub struct BitrixSource {
     entities: HashMap<EntityType, Entity>,
     /// The portal's offset from UTC in seconds, as last heard.
     offset: AtomicI32,
+    /// The portal's limits as configured.
+    limits: RateLimits,
+    operating_limit: f64,
 }
 
 /// What is known of an entity.
@@ -77,6 +84,8 @@ impl BitrixSource {
             transport: Transport::new(config, pacer)?,
             entities: EntityType::all().map(|kind| (kind, entity(kind))).collect(),
             offset: AtomicI32::new(0),
+            limits: config.rate_limits(),
+            operating_limit: config.operating_limit,
         })
     }
 
@@ -90,6 +99,11 @@ impl BitrixSource {
 
     fn entity(&self, entity: EntityType) -> Result<&Entity, SourceError> {
         self.entities.get(&entity).ok_or_else(|| SourceError::Unsupported { method: format!("crm.{entity}.list") })
+    }
+
+    async fn count_in(&self, entity: EntityType, window: Window) -> Result<Option<u64>, SourceError> {
+        let count = Count { dialect: &self.entity(entity)?.dialect, window: (window, self.portal_offset()) };
+        self.transport.call(&count, None).await
     }
 
     /// Describes the fields anew.
@@ -230,7 +244,40 @@ impl CrmSource for BitrixSource {
         self.transport.call(&read, Some(order.as_ref())).await
     }
 
+    async fn appraise(
+        &self,
+        entity: EntityType,
+        layout: &Arc<Layout>,
+        window: Window,
+    ) -> Result<Option<Appraisal>, SourceError> {
+        let metadata = self.metadata(entity).await?;
+        let Some(records) = self.count_in(entity, window).await? else { return Ok(None) };
+        let dialect = &self.entity(entity)?.dialect;
+        let sample = async || {
+            let keyset = Keyset { dialect, metadata: &metadata, layout, offset: self.portal_offset() };
+            self.transport
+                .call(&ReadSample { keyset, window, slots: Slots::new(dialect, &metadata, layout) }, None)
+                .await
+        };
+        // What one costs shows in how the account differs between two.
+        let before: Sample = sample().await?;
+        let after: Sample = sample().await?;
+        let cost = before.operating.zip(after.operating).map(|(before, after)| (after - before).max(0.0));
+        let pages = records.div_ceil(u64::try_from(PAGE_SIZE).unwrap_or(u64::MAX));
+        let seconds = before.seconds.into_iter().chain(after.seconds).fold(f64::INFINITY, f64::min);
+        let page = if seconds.is_finite() { seconds } else { 0.0 };
+        Ok(Some(Appraisal {
+            records,
+            requests: requests(pages, after.bytes),
+            pages,
+            page: Duration::try_from_secs_f64(page).unwrap_or_default(),
+            page_operating: cost,
+            limits: self.limits,
+            operating_limit: self.operating_limit,
+        }))
+    }
+
     async fn count(&self, entity: EntityType) -> Result<Option<u64>, SourceError> {
-        self.transport.call(&Count { dialect: &self.entity(entity)?.dialect }, None).await
+        self.count_in(entity, Window::Everything).await
     }
 }

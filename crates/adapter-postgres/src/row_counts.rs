@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use b24sync_domain::entity::EntityType;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, SmallInt};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
@@ -82,28 +82,50 @@ impl RowCounts {
     }
 }
 
-/// The rows of live records in a table that exists.
+/// The rows of live records in these tables, all of which exist; with each, whether rows of deleted records are kept in it.
 pub(crate) async fn rows(
+    connection: &mut Connection,
+    store: &PgStore,
+    tables: &[(EntityType, bool)],
+) -> Result<HashMap<EntityType, i64>, Trouble> {
+    let counts = store.row_counts();
+    let mut rows = HashMap::new();
+    let mut small = Vec::new();
+    for &(entity, keeps_deleted) in tables {
+        match counts.known(entity) {
+            (count, Due::Nothing) => {
+                rows.insert(entity, count);
+            }
+            (count, Due::Soon) => {
+                recount_in_background(store.clone(), entity, keeps_deleted);
+                rows.insert(entity, count);
+            }
+            (count, Due::Now) if count < MANY => small.push((entity, keeps_deleted)),
+            (_, Due::Now) => {
+                rows.insert(entity, count_large(connection, store, entity, keeps_deleted).await?);
+            }
+        }
+    }
+    if !small.is_empty() {
+        rows.extend(count(connection, store, &small).await?);
+    }
+    Ok(rows)
+}
+
+/// Counts, unless somebody else just did.
+async fn count_large(
     connection: &mut Connection,
     store: &PgStore,
     entity: EntityType,
     keeps_deleted: bool,
 ) -> Result<i64, Trouble> {
     let counts = store.row_counts();
+    let _turn = counts.turn.lock().await;
     match counts.known(entity) {
-        (rows, Due::Nothing) => Ok(rows),
-        (rows, Due::Soon) => {
-            recount_in_background(store.clone(), entity, keeps_deleted);
-            Ok(rows)
-        }
-        (rows, Due::Now) if rows < MANY => count(connection, store, entity, keeps_deleted).await,
         (_, Due::Now) => {
-            let _turn = counts.turn.lock().await;
-            match counts.known(entity) {
-                (_, Due::Now) => count(connection, store, entity, keeps_deleted).await,
-                (rows, _) => Ok(rows),
-            }
+            Ok(count(connection, store, &[(entity, keeps_deleted)]).await?.get(&entity).copied().unwrap_or(0))
         }
+        (rows, _) => Ok(rows),
     }
 }
 
@@ -124,7 +146,7 @@ async fn recount(store: &PgStore, entity: EntityType, keeps_deleted: bool) -> Re
     let mut transaction = store.begin().await?;
     let work = async {
         transaction.perform(sql("set local max_parallel_workers_per_gather = 0")).await?;
-        count(&mut transaction, store, entity, keeps_deleted).await
+        count(&mut transaction, store, &[(entity, keeps_deleted)]).await
     };
     let counted = work.await;
     transaction.finish(counted).await.map(|_rows| ())
@@ -133,16 +155,25 @@ async fn recount(store: &PgStore, entity: EntityType, keeps_deleted: bool) -> Re
 async fn count(
     connection: &mut Connection,
     store: &PgStore,
-    entity: EntityType,
-    keeps_deleted: bool,
-) -> Result<i64, Trouble> {
-    let live = if keeps_deleted { " where deleted_at is null" } else { "" };
-    let statement = sql("select count(*) from ").table(store.table(entity)).text(live).rows::<(BigInt,)>();
+    tables: &[(EntityType, bool)],
+) -> Result<HashMap<EntityType, i64>, Trouble> {
+    let mut statement = sql("");
+    for (position, &(entity, keeps_deleted)) in tables.iter().enumerate() {
+        statement = statement
+            .text(if position == 0 { "select " } else { " union all select " })
+            .entity(entity)
+            .text(", count(*) from ")
+            .table(store.table(entity))
+            .text(if keeps_deleted { " where deleted_at is null" } else { "" });
+    }
     let begun = Instant::now();
-    let (rows,): (i64,) = connection.load_one(statement).await?;
-    let counted = Counted { rows, at: Instant::now(), took: begun.elapsed(), recounting: false };
-    store.row_counts().lock().insert(entity.type_id(), counted);
-    Ok(rows)
+    let found: Vec<(i16, i64)> = connection.load_rows(statement.rows::<(SmallInt, BigInt)>()).await?;
+    let (at, took) = (Instant::now(), begun.elapsed());
+    let mut known = store.row_counts().lock();
+    for (type_id, rows) in &found {
+        known.insert(*type_id, Counted { rows: *rows, at, took, recounting: false });
+    }
+    Ok(found.into_iter().filter_map(|(id, rows)| Some((EntityType::from_type_id(id)?, rows))).collect())
 }
 
 #[cfg(test)]

@@ -17,21 +17,36 @@ use crate::transaction::retrying;
 /// Characters of what the audit keeps of a caller.
 const LONGEST_SUBJECT: usize = 200;
 
-/// The settings of all entities, in the catalogue's order. A row that somebody deleted means what a new one would say.
-pub(crate) async fn of_all(connection: &mut Connection, store: &PgStore) -> Result<Vec<EntitySettings>, Trouble> {
-    let statement = sql("select entity_type::text, coalesce(enabled, true), coalesce(sync_interval_minutes, 30)::integer, coalesce(webhook_enabled, true), (extract(epoch from last_sync_at) * 1000000)::bigint from ")
-        .table(store.tables().config())
-        .rows::<(Text, Bool, Integer, Bool, Nullable<BigInt>)>();
-    let rows: Vec<(String, bool, i32, bool, Option<i64>)> = connection.load_rows(statement).await?;
-    Ok(EntityType::all().map(|entity| of_entity(entity, &rows)).collect())
+/// A row of `sync_config` in the order of [`settings_columns`].
+pub(crate) type Settings = (bool, i32, bool, Option<i64>);
+
+/// The SQL types of [`settings_columns`].
+pub(crate) type SettingsColumns = (Bool, Integer, Bool, Nullable<BigInt>);
+
+/// Columns of `sync_config` under the name `c`. A row that somebody deleted means what a new one would say: an outer join
+/// will do.
+pub(crate) fn settings_columns() -> &'static str {
+    "coalesce(c.enabled, true), coalesce(c.sync_interval_minutes, 30)::integer, coalesce(c.webhook_enabled, true), (extract(epoch from c.last_sync_at) * 1000000)::bigint"
 }
 
-fn of_entity(entity: EntityType, rows: &[(String, bool, i32, bool, Option<i64>)]) -> EntitySettings {
-    let row = rows.iter().find(|row| row.0 == entity.key());
-    let (enabled, sync_interval_minutes, webhook_enabled, last) = row
-        .map_or((true, 30, true, None), |(_, enabled, minutes, webhook, last)| (*enabled, *minutes, *webhook, *last));
+pub(crate) fn entity_settings(entity: EntityType, row: Settings) -> EntitySettings {
+    let (enabled, sync_interval_minutes, webhook_enabled, last) = row;
     let last_sync_at = last.and_then(DateTime::<Utc>::from_timestamp_micros);
     EntitySettings { entity, enabled, sync_interval_minutes, webhook_enabled, last_sync_at }
+}
+
+/// The settings of all entities, in the catalogue's order.
+async fn of_all(connection: &mut Connection, store: &PgStore) -> Result<Vec<EntitySettings>, Trouble> {
+    let statement = sql("select ")
+        .text(settings_columns())
+        .text(" from ")
+        .entities()
+        .text(" left join ")
+        .table(store.tables().config())
+        .text(" as c on c.entity_type = e.key order by e.place")
+        .rows::<SettingsColumns>();
+    let rows: Vec<Settings> = connection.load_rows(statement).await?;
+    Ok(EntityType::all().zip(rows).map(|(entity, row)| entity_settings(entity, row)).collect())
 }
 
 async fn change(

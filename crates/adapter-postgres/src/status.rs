@@ -7,22 +7,23 @@ use async_trait::async_trait;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::StoreError;
 use b24sync_domain::mapping::rows::{ContentHash, Rejection, RowBatch};
-use b24sync_domain::ports::{Drift, EntityOverview, LoggedRun, Quarantined, StatusStore};
+use b24sync_domain::ports::{Drift, EntityOverview, Quarantined, StatusStore};
 use b24sync_domain::progress::Cursor;
 use b24sync_domain::reconcile::Fingerprint;
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Double, Nullable, SmallInt, Timestamptz};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl};
 use diesel_async::RunQueryDsl as _;
 
 use crate::connection::Connection;
 use crate::error::Trouble;
+use crate::row_counts;
 use crate::runs::{Logged, LoggedColumns, logged_columns, logged_run};
 use crate::schema::{quarantine, replicas};
+use crate::settings::{Settings, SettingsColumns, entity_settings, settings_columns};
 use crate::sql::{catalog, compare, fingerprints, sql};
 use crate::store::PgStore;
 use crate::transaction::retrying;
-use crate::{row_counts, settings};
 
 /// Rows that one comparison carries.
 const ROWS_AT_ONCE: usize = 500;
@@ -33,6 +34,14 @@ impl StatusStore for PgStore {
         retrying("reading the status", || async {
             let mut connection = self.connections().lend().await?;
             overview(&mut connection, self).await
+        })
+        .await
+    }
+
+    async fn tables(&self) -> Result<Vec<EntityType>, StoreError> {
+        retrying("looking which tables there are", || async {
+            let mut connection = self.connections().lend().await?;
+            tables(&mut connection, self).await
         })
         .await
     }
@@ -108,95 +117,111 @@ fn fingerprint(row: (i64, Option<Vec<u8>>, bool, bool)) -> Option<Fingerprint> {
 }
 
 async fn overview(connection: &mut Connection, store: &PgStore) -> Result<Vec<EntityOverview>, Trouble> {
-    let settings = settings::of_all(connection, store).await?;
-    let mut standings = standings(connection, store).await?;
-    let mut last_runs = last_runs(connection, store).await?;
-    let mut overviews = Vec::new();
-    for settings in settings {
-        let entity = settings.entity;
-        let standing = standings.remove(&entity.type_id()).unwrap_or_default();
-        let rows = match standing.table {
-            Some(Table { keeps_deleted }) => Some(row_counts::rows(connection, store, entity, keeps_deleted).await?),
-            None => None,
-        };
-        overviews.push(EntityOverview {
-            entity,
-            settings,
-            rows,
-            quarantined: standing.quarantined,
-            last_run: last_runs.remove(entity.key()),
-            watermark: standing.watermark,
-            lag: standing.lag,
-            newest_change_age: standing.newest_change_age,
-            drift: standing.drift,
-        });
-    }
-    Ok(overviews)
+    let standings = standings(connection, store).await?;
+    let tables: Vec<(EntityType, bool)> = standings.iter().filter_map(Standing::table).collect();
+    let rows = row_counts::rows(connection, store, &tables).await?;
+    Ok(standings.into_iter().map(|standing| standing.overview(&rows)).collect())
 }
 
-/// The table of an entity.
-struct Table {
-    /// Whether it has rows of deleted records.
-    keeps_deleted: bool,
-}
-
-/// How far an entity is complete, and what the last comparison found.
-#[derive(Default)]
+/// What an entity's rows in our tables say.
 struct Standing {
-    table: Option<Table>,
+    entity: EntityType,
+    /// Whether it has a table, and whether rows of deleted records are kept in it.
+    table: (bool, bool),
     quarantined: i64,
-    watermark: Option<DateTime<Utc>>,
-    lag: Option<Duration>,
-    newest_change_age: Option<Duration>,
-    drift: Option<Drift>,
+    /// Its watermark, the watermark's age, and the age of the newest change in the portal that it has.
+    progress: (Option<DateTime<Utc>>, Option<f64>, Option<f64>),
+    /// Records missing, extra and different, and when that was found.
+    drift: (Option<i64>, Option<i64>, Option<i64>, Option<DateTime<Utc>>),
+    settings: Settings,
+    last_run: Option<Logged>,
 }
 
 type StandingRow = (
     (i16, bool, bool, i64),
     (Option<DateTime<Utc>>, Option<f64>, Option<f64>),
     (Option<i64>, Option<i64>, Option<i64>, Option<DateTime<Utc>>),
+    Settings,
+    Option<Logged>,
 );
 type StandingColumns = (
     (SmallInt, Bool, Bool, BigInt),
     (Nullable<Timestamptz>, Nullable<Double>, Nullable<Double>),
     (Nullable<BigInt>, Nullable<BigInt>, Nullable<BigInt>, Nullable<Timestamptz>),
+    SettingsColumns,
+    Nullable<LoggedColumns>,
 );
 
-/// By the entities' numbers. Of a time without zone, `extract` gives the seconds as if it were UTC, which it is.
-async fn standings(connection: &mut Connection, store: &PgStore) -> Result<HashMap<i16, Standing>, Trouble> {
-    let type_ids: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
-    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
-    let tables: Vec<&str> = EntityType::all().map(EntityType::table).collect();
-    let statement = sql("select e.entity, exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.relname = e.name and n.nspname = ")
-        .bind::<Text, _>(store.tables().schema())
-        .text("), coalesce(r.keeps_deleted, false), (select count(*) from b24sync.quarantine q where q.entity = e.entity), p.watermark, extract(epoch from clock_timestamp() - p.watermark)::float8, (extract(epoch from clock_timestamp()) - extract(epoch from s.last_modified_date))::float8, p.drift_missing, p.drift_extra, p.drift_different, p.drift_at from unnest(")
-        .bind::<Array<SmallInt>, _>(type_ids)
-        .text("::smallint[], ")
-        .bind::<Array<Text>, _>(keys)
-        .text("::text[], ")
-        .bind::<Array<Text>, _>(tables)
-        .text("::text[]) as e(entity, key, name) left join b24sync.replicas r on r.entity = e.entity left join b24sync.entity_progress p on p.entity = e.entity left join ")
-        .table(store.tables().state())
-        .text(" as s on s.entity_type = e.key")
+/// In the catalogue's order. The last run of an entity is the one that is on or to be gone on with, else its newest. Of a
+/// time without zone, `extract` gives the seconds as if it were UTC, which it is.
+async fn standings(connection: &mut Connection, store: &PgStore) -> Result<Vec<Standing>, Trouble> {
+    let tables = store.tables();
+    let statement = sql("select e.entity, exists (select from pg_catalog.pg_class t join pg_catalog.pg_namespace n on n.oid = t.relnamespace where t.relname = e.name and n.nspname = ")
+        .literal(tables.schema())
+        .text("), coalesce(r.keeps_deleted, false), (select count(*) from b24sync.quarantine q where q.entity = e.entity), p.watermark, extract(epoch from clock_timestamp() - p.watermark)::float8, (extract(epoch from clock_timestamp()) - extract(epoch from s.last_modified_date))::float8, p.drift_missing, p.drift_extra, p.drift_different, p.drift_at, ")
+        .text(settings_columns())
+        .text(", ")
+        .text(logged_columns())
+        .text(" from ")
+        .entities()
+        .text(" left join b24sync.replicas r on r.entity = e.entity left join b24sync.entity_progress p on p.entity = e.entity left join ")
+        .table(tables.state())
+        .text(" as s on s.entity_type = e.key left join ")
+        .table(tables.config())
+        .text(" as c on c.entity_type = e.key left join ")
+        .table(tables.logs())
+        .text(" as l on l.id = coalesce((select r.run_id from b24sync.runs r where r.resumable and r.entity = e.entity and r.kind <> 'webhook' and (r.status = 'running' or r.abandoned or r.status = 'queued' and r.opened > 0) and exists (select from ")
+        .table(tables.logs())
+        .text(" as known where known.id = r.run_id) order by r.status = 'running' desc, r.run_id limit 1), (select log.id from ")
+        .table(tables.logs())
+        .text(" as log where log.entity_type = e.key order by log.id desc limit 1)) order by e.place")
         .rows::<StandingColumns>();
     let rows: Vec<StandingRow> = connection.load_rows(statement).await?;
-    Ok(rows.into_iter().map(standing).collect())
+    Ok(rows.into_iter().filter_map(Standing::read).collect())
 }
 
-fn standing(row: StandingRow) -> (i16, Standing) {
-    let ((entity, exists, keeps_deleted, quarantined), (watermark, lag, age), (missing, extra, different, at)) = row;
-    let ago = |seconds: Option<f64>| seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
-    let number = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
-    let drift = at.map(|at| Drift { missing: number(missing), extra: number(extra), different: number(different), at });
-    let standing = Standing {
-        table: exists.then_some(Table { keeps_deleted }),
-        quarantined,
-        watermark,
-        lag: ago(lag),
-        newest_change_age: ago(age),
-        drift,
-    };
-    (entity, standing)
+impl Standing {
+    fn read(row: StandingRow) -> Option<Standing> {
+        let ((entity, exists, keeps_deleted, quarantined), progress, drift, settings, last_run) = row;
+        let entity = EntityType::from_type_id(entity)?;
+        Some(Standing { entity, table: (exists, keeps_deleted), quarantined, progress, drift, settings, last_run })
+    }
+
+    /// The entity if it has a table, and whether rows of deleted records are kept in it.
+    fn table(&self) -> Option<(EntityType, bool)> {
+        let (exists, keeps_deleted) = self.table;
+        exists.then_some((self.entity, keeps_deleted))
+    }
+
+    fn overview(self, rows: &HashMap<EntityType, i64>) -> EntityOverview {
+        let ago = |seconds: Option<f64>| seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
+        let number = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
+        let (watermark, lag, newest_change_age) = self.progress;
+        let (missing, extra, different, at) = self.drift;
+        let found = |at| Drift { missing: number(missing), extra: number(extra), different: number(different), at };
+        EntityOverview {
+            entity: self.entity,
+            settings: entity_settings(self.entity, self.settings),
+            rows: rows.get(&self.entity).copied(),
+            quarantined: self.quarantined,
+            last_run: self.last_run.map(logged_run),
+            watermark,
+            lag: ago(lag),
+            newest_change_age: ago(newest_change_age),
+            drift: at.map(found),
+        }
+    }
+}
+
+async fn tables(connection: &mut Connection, store: &PgStore) -> Result<Vec<EntityType>, Trouble> {
+    let statement = sql("select e.entity from ")
+        .entities()
+        .text(" where exists (select from pg_catalog.pg_class t join pg_catalog.pg_namespace n on n.oid = t.relnamespace where t.relname = e.name and n.nspname = ")
+        .literal(store.tables().schema())
+        .text(") order by e.place")
+        .rows::<(SmallInt,)>();
+    let found: Vec<(i16,)> = connection.load_rows(statement).await?;
+    Ok(found.into_iter().filter_map(|(entity,)| EntityType::from_type_id(entity)).collect())
 }
 
 async fn keep_drift(connection: &mut Connection, entity: EntityType, counts: [u64; 3]) -> Result<(), Trouble> {
@@ -212,29 +237,6 @@ async fn keep_drift(connection: &mut Connection, entity: EntityType, counts: [u6
         .text(", clock_timestamp()) on conflict (entity) do update set drift_missing = excluded.drift_missing, drift_extra = excluded.drift_extra, drift_different = excluded.drift_different, drift_at = excluded.drift_at");
     connection.perform(statement).await?;
     Ok(())
-}
-
-/// The newest run of each entity, by its key, but the one that is on or to be gone on with before any later one.
-async fn last_runs(connection: &mut Connection, store: &PgStore) -> Result<HashMap<String, LoggedRun>, Trouble> {
-    let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
-    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
-    let logs = store.tables().logs();
-    let statement = sql("select ")
-        .text(logged_columns())
-        .text(" from unnest(")
-        .bind::<Array<SmallInt>, _>(entities)
-        .text("::smallint[], ")
-        .bind::<Array<Text>, _>(keys)
-        .text("::text[]) as e(entity, key) join ")
-        .table(logs)
-        .text(" as l on l.id = coalesce((select r.run_id from b24sync.runs r where r.resumable and r.entity = e.entity and r.kind <> 'webhook' and (r.status = 'running' or r.abandoned or r.status = 'queued' and r.opened > 0) and exists (select from ")
-        .table(logs)
-        .text(" as known where known.id = r.run_id) order by r.status = 'running' desc, r.run_id limit 1), (select log.id from ")
-        .table(logs)
-        .text(" as log where log.entity_type = e.key order by log.id desc limit 1))")
-        .rows::<LoggedColumns>();
-    let rows: Vec<Logged> = connection.load_rows(statement).await?;
-    Ok(rows.into_iter().map(logged_run).map(|run| (run.entity.clone(), run)).collect())
 }
 
 /// Whether the table has rows of deleted records, and the column that tells them from the others.

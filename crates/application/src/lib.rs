@@ -9,6 +9,7 @@
 //! - [`doctor`]: the self-test.
 //! - [`hints`]: apply what events hinted at.
 //! - [`incremental`]: read what changed since the watermark, and what is new.
+//! - [`plan`]: what a sync would do, before it does anything.
 //! - [`sweep`]: compare ids, to find what is gone and what nobody saw.
 //! - [`start`]: start one of these, or join the one that is on.
 //! - [`portal`]: whose replica this is.
@@ -29,6 +30,7 @@ pub mod incremental;
 mod metering;
 mod pass;
 mod pipeline;
+pub mod plan;
 pub mod portal;
 pub mod ports;
 pub mod schema;

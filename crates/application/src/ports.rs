@@ -43,6 +43,8 @@ pub struct StatusPorts {
     pub portals: Arc<dyn PortalStore>,
     /// The run log.
     pub runs: Arc<dyn RunLog>,
+    /// Which runs are on.
+    pub board: Arc<dyn RunBoard>,
     /// Leases.
     pub leases: Arc<dyn LeaseStore>,
     /// Who this process is, and who is gone.

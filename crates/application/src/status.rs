@@ -5,7 +5,8 @@ use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::StoreError;
 use b24sync_domain::lease::Scope;
 use b24sync_domain::ports::{
-    EntityOverview, Instances, LeaseStore, LoggedRun, PortalOverview, Quarantined, StatusQuery,
+    EntityOverview, Instances, LeaseStore, LoggedRun, PortalOverview, Quarantined, RunBoard, RunLog, RunningSync,
+    StatusQuery,
 };
 
 use crate::holding::LEASE_TTL;
@@ -23,6 +24,25 @@ impl StatusService {
     pub fn new(ports: StatusPorts) -> StatusService {
         StatusService { ports }
     }
+}
+
+/// What is on or queued. Where a process is gone, its lease is freed and its run closed before: it is no running sync until
+/// somebody goes on with it.
+pub(crate) async fn running(
+    board: &dyn RunBoard,
+    runs: &dyn RunLog,
+    leases: &dyn LeaseStore,
+    instances: &dyn Instances,
+) -> Result<Vec<RunningSync>, StoreError> {
+    let running = board.running().await?;
+    let is_gone =
+        |sync: &RunningSync| !sync.queued && sync.holder.as_deref().is_none_or(|holder| instances.is_gone(holder));
+    if !running.iter().any(is_gone) {
+        return Ok(running);
+    }
+    free(leases, instances).await?;
+    runs.close_abandoned().await?;
+    board.running().await
 }
 
 /// Frees leases under which a run is marked as running although its process is certainly gone: they need not run out
@@ -56,9 +76,13 @@ pub(crate) async fn free_gone(
 #[async_trait]
 impl StatusQuery for StatusService {
     async fn overview(&self) -> Result<Vec<EntityOverview>, StoreError> {
-        free(self.ports.leases.as_ref(), self.ports.instances.as_ref()).await?;
-        self.ports.runs.close_abandoned().await?;
+        let StatusPorts { runs, board, leases, instances, .. } = &self.ports;
+        running(board.as_ref(), runs.as_ref(), leases.as_ref(), instances.as_ref()).await?;
         self.ports.status.overview().await
+    }
+
+    async fn tables(&self) -> Result<Vec<EntityType>, StoreError> {
+        self.ports.status.tables().await
     }
 
     async fn recent_runs(&self, limit: u32) -> Result<Vec<LoggedRun>, StoreError> {

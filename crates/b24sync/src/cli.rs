@@ -51,7 +51,7 @@ pub enum Command {
     /// Copies entities from the portal into their tables; Ctrl-C stops cleanly, the next sync goes on from there.
     #[command(
         override_usage = "b24sync sync [OPTIONS] <ENTITY>...\n       b24sync sync [OPTIONS] --all",
-        after_help = "Examples:\n  b24sync sync deal\n  b24sync sync --all --incremental\n  b24sync sync --all --sweep\n  b24sync sync deal --id 7405,7406\n  b24sync sync --all --output json"
+        after_help = "Examples:\n  b24sync sync deal\n  b24sync sync --all --incremental\n  b24sync sync --all --sweep\n  b24sync sync deal --id 7405,7406\n  b24sync sync --all --plan\n  b24sync sync --all --output json"
     )]
     Sync(SyncArgs),
     /// Compares the portal with the tables; exit code 3 when they differ. Changes nothing without --repair.
@@ -225,6 +225,9 @@ pub struct SyncArgs {
     /// Delete the rows of as many records as this run found deleted in the portal; it said so and waits.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["incremental", "sweep", "all"])]
     pub confirm_deletes: Option<i64>,
+    /// Show what the sync would do to the tables, how much it would read, and how long that takes at least; do nothing.
+    #[arg(long, conflicts_with_all = ["sweep", "id", "confirm_deletes", "portal_moved", "no_migrate"])]
+    pub plan: bool,
     /// The portal that this database belongs to has another address now: the one in `BITRIX_WEBHOOK_URL`.
     #[arg(long)]
     pub portal_moved: bool,

@@ -38,6 +38,7 @@ const MOST_THREADS: usize = 4;
 
 /// Parses the command line, runs the command, and returns its exit code.
 pub fn main() -> ExitCode {
+    b24sync_heap::settle();
     if let Err(failure) = settings::load_dotenv() {
         return failure.report(Output::default());
     }

@@ -276,6 +276,7 @@ impl Database {
             status: Arc::new(self.store.clone()),
             portals: Arc::new(self.store.clone()),
             runs: Arc::new(self.store.clone()),
+            board: Arc::new(self.store.clone()),
             leases: Arc::new(self.store.clone()),
             instances: Arc::new(ThisProcess::new()),
         })

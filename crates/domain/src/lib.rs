@@ -7,6 +7,7 @@
 //! - [`event`], [`inbox`]: what events mean, and what becomes of the hints that they leave.
 //! - [`application`], [`secret`]: the service as an application of the portal, with tokens of its own.
 //! - [`pacing`]: how many requests the portal bears.
+//! - [`appraisal`]: what a sync is going to take.
 //! - [`portal`]: who the portal is and how it understands what it is asked.
 //! - [`schedule`]: when the next sync of each entity is due.
 //! - [`reconcile`]: what may be concluded from records that a listing did not show.
@@ -21,6 +22,7 @@
 
 pub mod access;
 pub mod application;
+pub mod appraisal;
 pub mod doctor;
 pub mod entity;
 pub mod error;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use b24sync_domain::appraisal::Appraisal;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::SourceError;
 use b24sync_domain::field::FieldDescription;
@@ -255,6 +256,15 @@ impl CrmSource for ModelSource {
         self.note(|| format!("evidence, control {control}: {evidence:?}"));
         self.receive("evidence").await?;
         Ok(evidence)
+    }
+
+    async fn appraise(
+        &self,
+        _entity: EntityType,
+        _layout: &Arc<Layout>,
+        _window: Window,
+    ) -> Result<Option<Appraisal>, SourceError> {
+        Ok(None)
     }
 
     async fn count(&self, _entity: EntityType) -> Result<Option<u64>, SourceError> {

@@ -754,7 +754,12 @@ pub async fn a_run_is_watched_and_asked_to_stop(stores: &Stores) {
     let cancelled = stores.board.cancel(deal()).await.expect("an answer");
     assert_eq!(cancelled, Cancelled::Dequeued(vec![wished.run, also.run]));
     assert_eq!(stores.board.waiting().await.expect("the queue"), []);
+    // What was cancelled before it began is over: the next wish is another run.
+    let next = stores.runs.request(deal(), RunKind::Full).await.expect("a wish");
+    assert!(next.run > also.run && !next.coalesced, "{next:?}");
+    stores.runs.withdraw(next.run).await.expect("taken back");
     let scene = Scene::new(stores).await;
+    assert!(scene.run.id > next.run);
     stores.board.note(scene.run.id, "reading", Some(40)).await.expect("the note");
     scene.title(stores.token().await, 1, "a").await;
     let running = stores.board.running().await.expect("what is on");

@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use b24sync_domain::appraisal::Appraisal;
 use b24sync_domain::entity::{EntityType, RecordId};
 use b24sync_domain::error::SourceError;
 use b24sync_domain::field::FieldDescription;
+use b24sync_domain::pacing::RateLimits;
 use b24sync_domain::portal::{BoundStyle, EntityProbe, PortalProfile, Probed};
 use b24sync_domain::ports::{CrmSource, Evidence, ListQuery, News, NewsQuery, ReadOrder};
 use b24sync_domain::progress::{Cursor, PAGE_SIZE, Window};
@@ -354,6 +356,26 @@ impl CrmSource for FakeSource {
             missing: ids_where(&|id| !exists(id)),
             denied: ids_where(&|id| exists(id) && !readable(id)),
         })
+    }
+
+    async fn appraise(
+        &self,
+        _entity: EntityType,
+        _layout: &Arc<Layout>,
+        window: Window,
+    ) -> Result<Option<Appraisal>, SourceError> {
+        let state = self.state();
+        let found = state.page(window, Cursor::START, usize::MAX).len();
+        let pages = u64::try_from(found.div_ceil(PAGE_SIZE)).unwrap_or(u64::MAX);
+        Ok(Some(Appraisal {
+            records: u64::try_from(found).unwrap_or(u64::MAX),
+            requests: pages + 1,
+            pages,
+            page: Duration::from_millis(50),
+            page_operating: None,
+            limits: RateLimits::new(2.0, 50),
+            operating_limit: 480.0,
+        }))
     }
 
     async fn count(&self, _entity: EntityType) -> Result<Option<u64>, SourceError> {

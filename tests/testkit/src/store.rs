@@ -199,9 +199,11 @@ impl State {
     /// The run that somebody who opens this kind next gets, unless a new one must begin.
     fn unfinished(&self, entity: EntityType, kind: RunKind) -> Option<usize> {
         let waits = |row: &RunRow| {
+            let never_begun = row.status == RunStatus::Cancelled && !row.run.resumed;
             row.status == RunStatus::Queued
                 || kind.is_resumable()
                     && !matches!(row.status, RunStatus::Completed | RunStatus::CompletedWithQuarantine)
+                    && !never_begun
         };
         self.runs.iter().rposition(|row| row.run.entity == entity && row.run.kind == kind && waits(row))
     }

@@ -1,7 +1,11 @@
 //! How many records there are, as far as the portal says.
 
 use b24sync_domain::ports::Lane;
+use b24sync_domain::progress::Window;
+use chrono::FixedOffset;
 use serde_json::json;
+
+use super::time_bound;
 
 use crate::budget::Budget;
 use crate::dialect::EntityDialect;
@@ -13,6 +17,8 @@ use crate::transport::{Answer, Exchange, refuse};
 /// Asks for one page of ids only for the sake of its `total`.
 pub(crate) struct Count<'a> {
     pub(crate) dialect: &'a EntityDialect,
+    /// Which records, and the portal's offset, in which times are written.
+    pub(crate) window: (Window, FixedOffset),
 }
 
 impl Exchange for Count<'_> {
@@ -32,11 +38,18 @@ impl Exchange for Count<'_> {
 
     fn request(&self) -> Vec<u8> {
         let id = self.dialect.id_name;
-        let request = match self.dialect.type_id {
-            Some(type_id) => json!({ "entityTypeId": type_id, "select": [id], "order": { id: "ASC" }, "start": 0 }),
-            None => json!({ "select": [id], "order": { id: "ASC" }, "start": 0 }),
-        };
-        request.to_string().into_bytes()
+        let mut request = serde_json::Map::new();
+        if let Some(type_id) = self.dialect.type_id {
+            request.insert("entityTypeId".to_owned(), json!(type_id));
+        }
+        if let (Window::ModifiedSince(bound), offset) = self.window {
+            let since = json!({ format!(">={}", self.dialect.modified_name): time_bound::write(bound, offset) });
+            request.insert("filter".to_owned(), since);
+        }
+        request.insert("select".to_owned(), json!([id]));
+        request.insert("order".to_owned(), json!({ id: "ASC" }));
+        request.insert("start".to_owned(), json!(0));
+        serde_json::Value::from(request).to_string().into_bytes()
     }
 
     fn read(&self, answer: Answer, budget: &mut Budget<'_>) -> Result<Option<u64>, Failure> {

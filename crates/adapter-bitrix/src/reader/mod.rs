@@ -17,6 +17,7 @@ mod pages;
 mod plain;
 mod profile;
 mod questions;
+mod sample;
 mod time_bound;
 
 pub(crate) use by_ids::ByIds;
@@ -32,6 +33,7 @@ pub(crate) use news::ReadNews;
 pub(crate) use plain::Plain;
 pub(crate) use profile::ReadProfile;
 pub(crate) use questions::Questions;
+pub(crate) use sample::{ReadSample, Sample, requests};
 
 /// The method that carries all others.
 const BATCH: &str = "batch";

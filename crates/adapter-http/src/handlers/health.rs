@@ -1,6 +1,7 @@
 //! `/health`, `/health/live`, `/health/ready` without a token, and `/api/v1/status/health` with details.
 
 use actix_web::{HttpResponse, HttpResponseBuilder, web};
+use b24sync_domain::entity::EntityType;
 use b24sync_domain::ports::{Health, HealthQuery, StatusQuery};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -125,16 +126,12 @@ pub(crate) async fn details(
     replica: web::Data<dyn StatusQuery>,
 ) -> Result<HttpResponse, Problem> {
     let health = query.health().await;
-    let overview = if health.database { replica.overview().await? } else { Vec::new() };
+    let tables = if health.database { replica.tables().await? } else { Vec::new() };
     let body = DetailsBody {
         status: word(&health),
         database: if health.database { "connected" } else { "disconnected" },
         scheduler: SchedulerBody::from(&health),
-        crm_tables: overview
-            .iter()
-            .filter(|entity| entity.rows.is_some())
-            .map(|entity| entity.entity.table())
-            .collect(),
+        crm_tables: tables.into_iter().map(EntityType::table).collect(),
     };
     Ok(ok_if(health.is_healthy()).json(body))
 }

@@ -73,6 +73,7 @@ impl Mocks {
         mocks.syncs.expect_cancel().returning(|_| Ok(Cancelled::Asked(RunId(17))));
         mocks.syncs.expect_running().returning(|| Ok(vec![running_deal()]));
         mocks.status.expect_overview().returning(|| Ok(overview()));
+        mocks.status.expect_tables().returning(|| Ok(vec![entity("deal"), entity("contact")]));
         mocks.history.expect_history().returning(|_| Ok(History { runs: vec![failed_run()], total: 41 }));
         mocks.scheduler.expect_scheduler().returning(|| Ok(scheduler()));
         mocks.settings.expect_settings().returning(|| Ok(vec![settings_of("deal"), settings_of("contact")]));

@@ -13,7 +13,7 @@ use b24sync_domain::event::{Hint, Target};
 use b24sync_domain::inbox::{AT_ONCE, Backlog, Claimed, Outcome};
 use b24sync_domain::ports::{Acceptance, Actor, Beat, EventInbox, HintFilter, InboxDepth, InboxEntry};
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Double, Integer, Nullable, SmallInt, Text, Timestamptz};
 
 use crate::connection::Connection;
 use crate::error::Trouble;
@@ -44,16 +44,13 @@ fn duration(seconds: f64) -> Duration {
 
 /// Entities whose events are switched off are left out: what waits for them stays.
 async fn backlog(connection: &mut Connection, tables: &SystemTables) -> Result<Vec<Backlog>, Trouble> {
-    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
     let statement = sql("select e.entity, (select count(*) from (select from b24sync.hints h where h.entity = e.entity and h.dead_at is null and h.due_at <= clock_timestamp() limit ")
-        .bind::<BigInt, _>(i64::from(AT_ONCE))
+        .number(AT_ONCE)
         .text(") as due), (select count(*) from (select from b24sync.hints h where h.entity = e.entity and h.dead_at is null limit ")
-        .bind::<BigInt, _>(i64::from(AT_ONCE) + 1)
-        .text(") as pending), f.waits::float8 from unnest(")
-        .bind::<Array<SmallInt>, _>(all_entities())
-        .text("::smallint[], ")
-        .bind::<Array<Text>, _>(keys)
-        .text("::text[]) with ordinality as e(entity, key, place), lateral (select extract(epoch from clock_timestamp() - min(h.first_at)) as waits from b24sync.hints h where h.entity = e.entity and h.dead_at is null) as f where f.waits is not null and coalesce((select c.webhook_enabled from ")
+        .number(AT_ONCE + 1)
+        .text(") as pending), f.waits::float8 from ")
+        .entities()
+        .text(", lateral (select extract(epoch from clock_timestamp() - min(h.first_at)) as waits from b24sync.hints h where h.entity = e.entity and h.dead_at is null) as f where f.waits is not null and coalesce((select c.webhook_enabled from ")
         .table(tables.config())
         .text(" as c where c.entity_type = e.key), true) order by e.place")
         .rows::<(SmallInt, BigInt, BigInt, Double)>();

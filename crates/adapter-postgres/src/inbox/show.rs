@@ -12,9 +12,9 @@ use crate::settings::remember;
 use crate::sql::{Sql, sql};
 
 pub(super) async fn depth(connection: &mut Connection) -> Result<Vec<InboxDepth>, Trouble> {
-    let statement = sql("select e.entity, count(h.entity) filter (where h.dead_at is null), count(h.dead_at), extract(epoch from clock_timestamp() - min(h.first_at) filter (where h.dead_at is null))::float8 from unnest(")
-        .bind::<Array<SmallInt>, _>(all_entities())
-        .text("::smallint[]) with ordinality as e(entity, place) left join b24sync.hints h on h.entity = e.entity group by e.entity, e.place order by e.place")
+    let statement = sql("select e.entity, count(h.entity) filter (where h.dead_at is null), count(h.dead_at), extract(epoch from clock_timestamp() - min(h.first_at) filter (where h.dead_at is null))::float8 from ")
+        .entities()
+        .text(" left join b24sync.hints h on h.entity = e.entity group by e.entity, e.place order by e.place")
         .rows::<(SmallInt, BigInt, BigInt, Nullable<Double>)>();
     let rows: Vec<(i16, i64, i64, Option<f64>)> = connection.load_rows(statement).await?;
     let number = |count: i64| u64::try_from(count).unwrap_or_default();

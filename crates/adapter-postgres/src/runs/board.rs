@@ -9,12 +9,12 @@ use b24sync_domain::ports::{Cancelled, History, HistoryFilter, LoggedRun, RunBoa
 use b24sync_domain::run::{RunId, RunKind};
 use b24sync_domain::schedule::LastRun;
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Double, Nullable, SmallInt, Text, Timestamptz};
 
 use super::gone::{self, SCOPE_OF_RUN};
 use super::logged::{Logged, LoggedColumns, logged_columns, logged_run};
 use crate::connection::Connection;
-use crate::error::Trouble;
+use crate::error::{Failure, Trouble};
 use crate::sql::{Sql, ddl, sql};
 use crate::store::PgStore;
 use crate::system_tables::SystemTables;
@@ -49,15 +49,11 @@ fn running_sync(row: RunningRow) -> Option<RunningSync> {
 }
 
 async fn running(connection: &mut Connection) -> Result<Vec<RunningSync>, Trouble> {
-    let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
-    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
-    let statement = sql("select r.run_id, r.entity, r.kind, r.status = 'queued', r.cancel_requested, r.step, r.processed, r.expected, ((r.processed - r.processed_before) / nullif(extract(epoch from clock_timestamp() - r.opened_at), 0))::float8, r.started_at, l.holder from b24sync.runs r join unnest(")
-        .bind::<Array<SmallInt>, _>(entities)
-        .text("::smallint[], ")
-        .bind::<Array<Text>, _>(keys)
-        .text("::text[]) with ordinality as s(entity, key, place) on s.entity = r.entity left join b24sync.leases l on l.scope = ")
+    let statement = sql("select r.run_id, r.entity, r.kind, r.status = 'queued', r.cancel_requested, r.step, r.processed, r.expected, ((r.processed - r.processed_before) / nullif(extract(epoch from clock_timestamp() - r.opened_at), 0))::float8, r.started_at, l.holder from b24sync.runs r join ")
+        .entities()
+        .text(" on e.entity = r.entity left join b24sync.leases l on l.scope = ")
         .text(SCOPE_OF_RUN)
-        .text(" and l.expires_at > clock_timestamp() and r.status = 'running' where r.status in ('running', 'queued') order by s.place, r.status desc, r.run_id")
+        .text(" and l.expires_at > clock_timestamp() and r.status = 'running' where r.status in ('running', 'queued') order by e.place, r.status desc, r.run_id")
         .rows::<RunningColumns>();
     let rows: Vec<RunningRow> = connection.load_rows(statement).await?;
     Ok(rows.into_iter().filter_map(running_sync).collect())
@@ -76,7 +72,7 @@ async fn cancel(connection: &mut Connection, tables: &SystemTables, entity: Enti
         return Ok(Cancelled::Asked(RunId(run)));
     }
     let logs = tables.logs();
-    let statement = sql("with gone as (update b24sync.runs set status = 'cancelled', finished_at = clock_timestamp(), abandoned = false where (status = 'queued' or abandoned) and kind <> 'webhook' and entity = ")
+    let statement = sql("with gone as (update b24sync.runs set status = 'cancelled', finished_at = clock_timestamp(), abandoned = false, resumable = resumable and opened > 0 where (status = 'queued' or abandoned) and kind <> 'webhook' and entity = ")
         .bind::<SmallInt, _>(entity.type_id())
         .text(" returning run_id), logged as (update ")
         .table(logs)
@@ -89,17 +85,23 @@ async fn cancel(connection: &mut Connection, tables: &SystemTables, entity: Enti
     Ok(if gone.is_empty() { Cancelled::NothingRunning } else { Cancelled::Dequeued(gone) })
 }
 
+/// The database's time, entity, kind, and the beginning of the last such run.
+type LastRunRow = (DateTime<Utc>, i16, String, Option<DateTime<Utc>>);
+type LastRunColumns = (Timestamptz, SmallInt, Text, Nullable<Timestamptz>);
+
 async fn last_runs(connection: &mut Connection) -> Result<(DateTime<Utc>, Vec<LastRun>), Trouble> {
-    let statement = sql("select clock_timestamp()").rows::<(Timestamptz,)>();
-    let (now,): (DateTime<Utc>,) = connection.load_one(statement).await?;
-    let statement = sql("select entity, kind, max(started_at) from b24sync.runs group by entity, kind").rows::<(
-        SmallInt,
-        Text,
-        Timestamptz,
-    )>();
-    let rows: Vec<(i16, String, DateTime<Utc>)> = connection.load_rows(statement).await?;
-    let known = rows.into_iter().filter_map(|(entity, kind, at)| {
-        Some(LastRun { entity: EntityType::from_type_id(entity)?, kind: kind.parse().ok()?, at })
+    // A look into the index for each: there are as many runs as there were batches of events.
+    let statement = sql("select clock_timestamp(), e.entity, k.kind, (select max(r.started_at) from b24sync.runs r where r.entity = e.entity and r.kind = k.kind) from ")
+        .entities()
+        .text(", (values ");
+    let kinds = (0..).zip(RunKind::ALL).fold(statement, |statement, (position, kind)| {
+        statement.text(if position == 0 { "(" } else { ", (" }).literal(kind.as_str()).text("::text)")
+    });
+    let statement = kinds.text(") as k(kind)").rows::<LastRunColumns>();
+    let rows: Vec<LastRunRow> = connection.load_rows(statement).await?;
+    let now = rows.first().map(|row| row.0).ok_or_else(|| Failure::ours("the database does not tell the time"))?;
+    let known = rows.into_iter().filter_map(|(_, entity, kind, at)| {
+        Some(LastRun { entity: EntityType::from_type_id(entity)?, kind: kind.parse().ok()?, at: at? })
     });
     Ok((now, known.collect()))
 }

@@ -10,8 +10,8 @@ use crate::error::Trouble;
 use crate::sql::sql;
 use crate::system_tables::SystemTables;
 
-/// The lease that run `r` of the entity with the name `s.key` is done under ([`Scope::of`](b24sync_domain::lease::Scope)).
-pub(super) const SCOPE_OF_RUN: &str = "case r.kind when 'webhook' then 'hints:' else 'sync:' end || s.key";
+/// The lease that run `r` of the entity with the name `e.key` is done under ([`Scope::of`](b24sync_domain::lease::Scope)).
+pub(super) const SCOPE_OF_RUN: &str = "case r.kind when 'webhook' then 'hints:' else 'sync:' end || e.key";
 
 /// Kinds that another process can go on with, or do anew.
 fn repeatable() -> Vec<&'static str> {
@@ -21,29 +21,21 @@ fn repeatable() -> Vec<&'static str> {
 /// Takes the tokens away of leases that have run out although a run is marked as running under them, so that an owner
 /// who was only slow cannot go on. Locks the leases' rows, so that nobody renews them while the runs are closed.
 pub(super) async fn take_tokens_of_the_gone(connection: &mut Connection) -> Result<(), Trouble> {
-    let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
-    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
     let statement =
         sql("update b24sync.leases set token = token + 1 where expires_at <= clock_timestamp() and scope in (select ")
             .text(SCOPE_OF_RUN)
-            .text(" from unnest(")
-            .bind::<Array<SmallInt>, _>(entities)
-            .text("::smallint[], ")
-            .bind::<Array<Text>, _>(keys)
-            .text("::text[]) as s(entity, key) join b24sync.runs r on r.entity = s.entity and r.status = 'running')");
+            .text(" from ")
+            .entities()
+            .text(" join b24sync.runs r on r.entity = e.entity and r.status = 'running')");
     connection.perform(statement).await?;
     Ok(())
 }
 
 /// Whether there are runs that [`close_abandoned`] would close.
 pub(super) async fn some_are_abandoned(connection: &mut Connection) -> Result<bool, Trouble> {
-    let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
-    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
-    let statement = sql("select exists (select from b24sync.runs r join unnest(")
-        .bind::<Array<SmallInt>, _>(entities)
-        .text("::smallint[], ")
-        .bind::<Array<Text>, _>(keys)
-        .text("::text[]) as s(entity, key) on r.entity = s.entity where r.status = 'running' and not exists (select from b24sync.leases l where l.scope = ")
+    let statement = sql("select exists (select from b24sync.runs r join ")
+        .entities()
+        .text(" on r.entity = e.entity where r.status = 'running' and not exists (select from b24sync.leases l where l.scope = ")
         .text(SCOPE_OF_RUN)
         .text(" and l.expires_at > clock_timestamp()))")
         .rows::<(Bool,)>();
@@ -55,17 +47,13 @@ pub(super) async fn some_are_abandoned(connection: &mut Connection) -> Result<bo
 /// lease's token away, so that an owner who was only slow cannot go on. [`waiting`] goes on with those that can be gone on
 /// with, unless another run of the entity is opened before.
 pub(super) async fn close_abandoned(connection: &mut Connection, tables: &SystemTables) -> Result<u64, Trouble> {
-    let entities: Vec<i16> = EntityType::all().map(EntityType::type_id).collect();
-    let keys: Vec<&str> = EntityType::all().map(EntityType::key).collect();
     take_tokens_of_the_gone(connection).await?;
     let logs = tables.logs();
     let statement = sql("with closed as (update b24sync.runs as r set status = case when r.cancel_requested then 'cancelled' else 'interrupted' end, finished_at = clock_timestamp(), abandoned = not r.cancel_requested and r.kind = any(")
         .bind::<Array<Text>, _>(repeatable())
-        .text(") from unnest(")
-        .bind::<Array<SmallInt>, _>(entities)
-        .text("::smallint[], ")
-        .bind::<Array<Text>, _>(keys)
-        .text("::text[]) as s(entity, key) where r.entity = s.entity and r.status = 'running' and not exists (select from b24sync.leases l where l.scope = ")
+        .text(") from ")
+        .entities()
+        .text(" where r.entity = e.entity and r.status = 'running' and not exists (select from b24sync.leases l where l.scope = ")
         .text(SCOPE_OF_RUN)
         .text(" and l.expires_at > clock_timestamp()) returning r.run_id, r.status), logged as (update ")
         .table(logs)

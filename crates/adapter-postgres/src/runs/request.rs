@@ -89,7 +89,7 @@ async fn queue_again(
 /// Takes a wish back that nobody has begun to fulfil.
 pub(super) async fn withdraw(connection: &mut Connection, tables: &SystemTables, run: RunId) -> Result<(), Trouble> {
     let logs = tables.logs();
-    let statement = sql("with gone as (update b24sync.runs set status = 'cancelled', finished_at = clock_timestamp() where status = 'queued' and run_id = ")
+    let statement = sql("with gone as (update b24sync.runs set status = 'cancelled', finished_at = clock_timestamp(), resumable = resumable and opened > 0 where status = 'queued' and run_id = ")
         .bind::<BigInt, _>(run.0)
         .text(" returning run_id) update ")
         .table(logs)

@@ -20,6 +20,7 @@ pub(crate) mod upsert;
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use b24sync_domain::entity::EntityType;
 use b24sync_domain::mapping::ColumnType;
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::QueryMetadata;
@@ -70,19 +71,44 @@ impl<'a> Sql<'a> {
         self.name(table.schema).text(".").name(table.name)
     }
 
+    /// Appends the catalogue's entities as a relation `e(entity, key, name, place)`: number, name, table, order. They are
+    /// constants, because the plan of a prepared statement without binds is made once, and making it takes longer than
+    /// carrying it out.
+    pub(crate) fn entities(mut self) -> Self {
+        for (place, entity) in (0_u32..).zip(EntityType::all()) {
+            self = self.text(if place == 0 { "(values (" } else { ", (" }).entity(entity).text(", ");
+            self = self
+                .literal(entity.key())
+                .text("::text, ")
+                .literal(entity.table())
+                .text("::text, ")
+                .number(place)
+                .text(")");
+        }
+        self.text(") as e(entity, key, name, place)")
+    }
+
+    /// Appends an entity's number as a constant.
+    pub(crate) fn entity(self, entity: EntityType) -> Self {
+        self.number(u32::from(entity.type_id().unsigned_abs())).text("::smallint")
+    }
+
+    /// Appends a number as a constant.
+    pub(crate) fn number(mut self, number: u32) -> Self {
+        self.parts.push(Part::Number(number));
+        self
+    }
+
     /// Appends the name of a type.
     pub(crate) fn column_type(mut self, column_type: ColumnType) -> Self {
         self.parts.push(Part::Text(type_name(column_type)));
         match column_type {
-            ColumnType::Varchar(length) => {
-                self.parts.push(Part::Number(length));
-                self.text(")")
-            }
+            ColumnType::Varchar(length) => self.number(length).text(")"),
             _ => self,
         }
     }
 
-    /// Appends a string constant; only for statements that take no binds (`comment on`).
+    /// Appends a string constant; only for what is constant or for statements that take no binds (`comment on`).
     pub(crate) fn literal(mut self, value: impl Into<Cow<'a, str>>) -> Self {
         self.parts.push(Part::Literal(value.into()));
         self

@@ -1,10 +1,13 @@
 //! The portal: access, clock, limits, and each entity.
 
 use b24sync_domain::application::Mode;
+use b24sync_domain::appraisal::Appraisal;
 use b24sync_domain::doctor::{Check, Finding, catalogue};
 use b24sync_domain::entity::EntityType;
 use b24sync_domain::portal::{EntityProbe, PortalProfile, Probed};
 use b24sync_domain::ports::CrmSource;
+use b24sync_domain::progress::Window;
+use b24sync_domain::record::Layout;
 use chrono::{TimeDelta, Utc};
 use futures_util::future::join_all;
 
@@ -168,8 +171,11 @@ async fn read(source: &dyn CrmSource, rows: Option<i64>, entity: EntityType) -> 
     };
     let own = fields.iter().filter(|field| field.name.as_str().starts_with("UF_")).count();
     let described = format!("{} fields, {own} of them user fields", fields.len());
-    match limited(limit::PORTAL, source.count(entity)).await {
-        Ok(Some(count)) => seen_records(check, &described, count, rows.and_then(|rows| u64::try_from(rows).ok())),
+    let layout = Layout::new(fields.into_iter().map(|field| field.name).collect());
+    match limited(limit::PORTAL, source.appraise(entity, &layout, Window::Everything)).await {
+        Ok(Some(appraisal)) => {
+            seen_records(check, &described, &appraisal, rows.and_then(|rows| u64::try_from(rows).ok()))
+        }
         Ok(None) => Finding::ok(check, described),
         // Counting is slow where there are millions, and proves nothing that the description does not.
         Err(problem) if problem.late => Finding::ok(check, format!("{described}; counting the records takes too long")),
@@ -179,14 +185,16 @@ async fn read(source: &dyn CrmSource, rows: Option<i64>, entity: EntityType) -> 
 
 /// Fewer records than the table has, by more than deletions that wait for a sweep explain, look like rights that were
 /// taken away.
-fn seen_records(check: Check, described: &str, count: u64, rows: Option<u64>) -> Finding {
-    let seen = format!("{described}, {count} records");
+fn seen_records(check: Check, described: &str, appraisal: &Appraisal, rows: Option<u64>) -> Finding {
+    let (count, (lasts, _)) = (appraisal.records, appraisal.at_least());
+    let takes = format!("{} requests, {} s at least", appraisal.requests, lasts.as_secs_f64().ceil());
+    let seen = format!("{described}, {count} records ({takes})");
     let Some(rows) = rows.filter(|rows| count < rows.saturating_sub((rows / 10).max(50)) || (count == 0 && *rows > 0))
     else {
         return Finding::ok(check, seen);
     };
     let seen = format!(
-        "{seen}, but the table has {rows} rows: the webhook's user sees fewer than before, or many were deleted"
+        "{described}, {count} records, but the table has {rows} rows: the webhook's user sees fewer than before, or many were deleted"
     );
     let cure =
         "see whether this user's rights in CRM have changed; nothing is deleted in the tables before that is clear";

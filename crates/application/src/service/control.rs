@@ -16,7 +16,7 @@ use b24sync_domain::schedule;
 use b24sync_domain::settings::{EntitySettings, SettingsChange};
 
 use super::ServicePorts;
-use crate::status::free_leases_of_the_gone;
+use crate::status;
 
 /// How long the database may take to answer before it counts as gone.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -48,14 +48,8 @@ impl SyncControl for ControlService {
     }
 
     async fn running(&self) -> Result<Vec<RunningSync>, StoreError> {
-        free_leases_of_the_gone(&self.ports).await?;
-        let running = self.ports.board.running().await?;
-        if running.iter().any(|sync| !sync.queued && sync.holder.is_none()) {
-            // Its process is gone: it is no running sync until somebody goes on with it.
-            self.ports.runs.close_abandoned().await?;
-            return self.ports.board.running().await;
-        }
-        Ok(running)
+        let ServicePorts { runs, board, leases, instances, .. } = &self.ports;
+        status::running(board.as_ref(), runs.as_ref(), leases.as_ref(), instances.as_ref()).await
     }
 }
 
@@ -69,10 +63,12 @@ impl HistoryQuery for ControlService {
 #[async_trait]
 impl SchedulerQuery for ControlService {
     async fn scheduler(&self) -> Result<SchedulerState, StoreError> {
-        let holder = self.ports.leases.holder(Scope::Scheduler).await?;
+        let (holder, settings, (now, last)) = tokio::try_join!(
+            self.ports.leases.holder(Scope::Scheduler),
+            self.ports.settings.settings(),
+            self.ports.board.last_runs()
+        )?;
         let leader = holder.map(|held| held.holder).filter(|holder| !self.ports.instances.is_gone(holder));
-        let settings = self.ports.settings.settings().await?;
-        let (now, last) = self.ports.board.last_runs().await?;
         let jobs = schedule::jobs(&settings, &last, now, self.reconcile);
         Ok(SchedulerState { running: leader.is_some(), leader, jobs })
     }
@@ -90,8 +86,10 @@ impl SettingsControl for ControlService {
 
     async fn change(&self, change: &SettingsChange, actor: &Actor) -> Result<EntitySettings, StoreError> {
         let changed = self.ports.settings.change(change, actor).await?;
-        if changed.what.webhook_enabled == Some(true) && changed.settings.enabled {
-            // Events that came while they were switched off were not kept.
+        let switched_on = changed.what.webhook_enabled == Some(true) || changed.what.enabled == Some(true);
+        if switched_on && changed.settings.enabled && changed.settings.webhook_enabled {
+            // Events that came while they were switched off were not kept, and nothing was made up for meanwhile if the
+            // entity was off as well.
             self.ports.runs.request(change.entity, RunKind::Incremental).await?;
             self.ports.runs.request(change.entity, RunKind::Sweep).await?;
         }

@@ -1,5 +1,7 @@
 //! `b24sync sync`: copies entities from the portal into their tables, here and now.
 
+mod plan;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -86,6 +88,10 @@ pub async fn run(args: SyncArgs, output: Output) -> Result<ExitCode, Failure> {
     let portal = wiring::source(&portal, &mut problems);
     problems.check()?;
     let portal = wiring::built(portal)?;
+    if args.plan {
+        let how = plan::How { kind: kind(&args), timestamps: database_settings.timestamps };
+        return plan::run(&database_settings, portal, &entities, how, output).await;
+    }
     let stop = lifecycle::stop_on_signals();
     let database = if args.no_migrate {
         Database::open(&database_settings, output).await?

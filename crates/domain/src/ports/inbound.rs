@@ -25,6 +25,9 @@ pub trait StatusQuery: Send + Sync {
     /// shown as running runs.
     async fn overview(&self) -> Result<Vec<EntityOverview>, StoreError>;
 
+    /// Entities that have a replica table, in the catalogue's order.
+    async fn tables(&self) -> Result<Vec<EntityType>, StoreError>;
+
     /// The last runs, newest first.
     async fn recent_runs(&self, limit: u32) -> Result<Vec<LoggedRun>, StoreError>;
 

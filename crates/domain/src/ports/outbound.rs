@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::control::{Actor, Cancelled, History, HistoryFilter, RunningSync};
+use crate::appraisal::Appraisal;
 use crate::entity::{EntityType, RecordId};
 use crate::error::{SourceError, StoreError};
 use crate::field::{FieldDescription, FieldName, FieldOption};
@@ -129,6 +130,15 @@ pub trait CrmSource: Send + Sync {
         control: RecordId,
         order: &Arc<dyn ReadOrder>,
     ) -> Result<Evidence, SourceError>;
+
+    /// What it takes to read all records of `entity` in `window`, found out with a few small requests; `None` when the
+    /// portal does not say how many there are.
+    async fn appraise(
+        &self,
+        entity: EntityType,
+        layout: &Arc<Layout>,
+        window: Window,
+    ) -> Result<Option<Appraisal>, SourceError>;
 
     /// About how many records there are, for showing progress; `None` when the portal does not say.
     async fn count(&self, entity: EntityType) -> Result<Option<u64>, SourceError>;
@@ -565,6 +575,9 @@ pub struct Drift {
 pub trait StatusStore: Send + Sync {
     /// How every entity stands, in the catalogue's order.
     async fn overview(&self) -> Result<Vec<EntityOverview>, StoreError>;
+
+    /// Entities that have a replica table, in the catalogue's order.
+    async fn tables(&self) -> Result<Vec<EntityType>, StoreError>;
 
     /// Records in quarantine, of one entity or of all, oldest first.
     async fn quarantine(&self, entity: Option<EntityType>, limit: u32) -> Result<Vec<Quarantined>, StoreError>;

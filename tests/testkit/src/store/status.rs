@@ -32,6 +32,11 @@ impl StatusStore for FakeStore {
             .collect())
     }
 
+    async fn tables(&self) -> Result<Vec<EntityType>, StoreError> {
+        let state = self.state();
+        Ok(EntityType::all().filter(|entity| state.tables.contains_key(entity)).collect())
+    }
+
     async fn quarantine(&self, entity: Option<EntityType>, limit: u32) -> Result<Vec<Quarantined>, StoreError> {
         let state = self.state();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
