@@ -7,11 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use b24sync_adapter_postgres::PgStore;
 use b24sync_domain::entity::EntityType;
-use b24sync_domain::error::{Chain, StoreError};
+use b24sync_domain::error::Chain;
 use b24sync_domain::ports::{EntityOverview, EventInbox, InboxDepth, MetricsQuery, StatusQuery};
 use b24sync_domain::run::{RunKind, RunStatus};
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
@@ -21,6 +23,9 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// How long the database may take; without its figures the rest is served.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long what the database said is good for: it is asked once, however many watch.
+const GOOD_FOR: Duration = Duration::from_secs(1);
 
 const RUN_SECONDS: &[f64] = &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0];
 const WAIT_SECONDS: &[f64] = &[0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0];
@@ -147,16 +152,31 @@ pub struct Figures {
     status: Arc<dyn StatusQuery>,
     inbox: Arc<dyn EventInbox>,
     store: PgStore,
+    /// When the database was asked last, and whether it answered; held while it is asked, so that others wait for that.
+    asked: Mutex<Option<(Instant, bool)>>,
 }
 
 impl Figures {
     /// What the recorder has, and what these know.
     pub fn new(handle: PrometheusHandle, status: Arc<dyn StatusQuery>, store: PgStore) -> Figures {
-        Figures { handle, status, inbox: Arc::new(store.clone()), store }
+        Figures { handle, status, inbox: Arc::new(store.clone()), store, asked: Mutex::new(None) }
+    }
+
+    /// Whether the database answers; its figures are at most [`GOOD_FOR`] old then.
+    async fn are_up_to_date(&self) -> bool {
+        let mut asked = self.asked.lock().await;
+        match *asked {
+            Some((at, up)) if at.elapsed() < GOOD_FOR => up,
+            _ => {
+                let up = self.ask_the_database().await;
+                *asked = Some((Instant::now(), up));
+                up
+            }
+        }
     }
 
     async fn ask_the_database(&self) -> bool {
-        let asked = async { Ok::<_, StoreError>((self.status.overview().await?, self.inbox.depth().await?)) };
+        let asked = async { tokio::try_join!(self.status.overview(), self.inbox.depth()) };
         match tokio::time::timeout(DATABASE_TIMEOUT, asked).await {
             Ok(Ok((overview, depths))) => {
                 overview.iter().for_each(show_entity);
@@ -175,7 +195,7 @@ impl Figures {
 #[async_trait]
 impl MetricsQuery for Figures {
     async fn exposition(&self) -> String {
-        let up = self.ask_the_database().await;
+        let up = self.are_up_to_date().await;
         gauge!("b24sync_database_up").set(f64::from(u8::from(up)));
         let pool = self.store.pool_use();
         for (state, count) in [("open", pool.open), ("lent", pool.lent), ("waiting", pool.waiting), ("most", pool.most)]

@@ -99,7 +99,7 @@ mod tests {
             (1_048, 1, None, 500.0, Bottleneck::Rate),
             // 480 s in ten minutes at 50 ms a page are 800 records a second at best; some of it is left to others.
             (400, 50, Some(0.05), 1_000.0, Bottleneck::Portal),
-            (2_000, 50, Some(0.05), 5_910.4 - 4.0 * 102.6, Bottleneck::Operating),
+            (2_000, 50, Some(0.05), 5_910.4, Bottleneck::Operating),
         ] {
             let (lasts, found) = appraisal(requests, page, operating).at_least();
             assert_eq!(found, bottleneck, "{requests} requests");

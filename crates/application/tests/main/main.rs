@@ -11,6 +11,7 @@ mod hints;
 mod holding;
 mod incremental;
 mod intake;
+mod plan;
 mod portal;
 mod service;
 mod stage;

@@ -60,7 +60,8 @@ fn ask(address: SocketAddr) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {PATH} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    // In one piece: whoever answers after the first of several and closes resets the connection.
+    stream.write_all(format!("GET {PATH} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut answer = Vec::new();
     stream.take(ANSWER_LIMIT).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())

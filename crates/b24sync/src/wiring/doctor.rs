@@ -16,10 +16,9 @@ use b24sync_domain::application::Mode;
 use b24sync_domain::error::{Chain, StoreError};
 use b24sync_domain::ports::CrmSource;
 
-use super::{
-    Address, Portal, PortalAccess, Private, SystemClock, application, client, migrate_options, source, stop,
-    store_options,
-};
+use super::absent::SystemClock;
+use super::portal::{Portal, PortalAccess, client, source};
+use super::{Address, Private, application, migrate_options, stop, store_options};
 use crate::failure::Failure;
 use crate::instance::ThisProcess;
 use crate::output::Output;

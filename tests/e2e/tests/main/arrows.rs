@@ -38,6 +38,7 @@ fn crates_depend_on_each_other_as_the_architecture_says() {
         ("b24sync-adapter-http", &["b24sync-domain"]),
         ("b24sync-adapter-supabase", &["b24sync-domain", "b24sync-public-address"]),
         ("b24sync-embedded-postgres", &[]),
+        ("b24sync-heap", &[]),
         ("b24sync-public-address", &[]),
         (
             "b24sync",
@@ -49,6 +50,7 @@ fn crates_depend_on_each_other_as_the_architecture_says() {
                 "b24sync-application",
                 "b24sync-domain",
                 "b24sync-embedded-postgres",
+                "b24sync-heap",
                 "b24sync-portal-emulator",
             ],
         ),

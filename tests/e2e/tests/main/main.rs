@@ -36,6 +36,7 @@ mod nemesis;
 mod overtaken;
 mod owners;
 mod pacing;
+mod planning;
 mod pooler;
 mod readout;
 mod recipes;

@@ -1,23 +1,21 @@
 //! Settings → adapters → services. The only module that names adapter types.
 //!
+//! - [`portal`](Portal): the portal's client.
 //! - [`doctor`]: the same for the self-test, which works with whatever can be used.
 
+mod absent;
 pub mod doctor;
+mod migration;
+mod portal;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use b24sync_adapter_bitrix::{
-    Access, ApplicationSettings, BitrixConfig, BitrixSource, BudgetPacer, ConfigError, Dialect, PortalUrl, RetryPolicy,
-    TokenKeeper, TokenKey, TokenPorts, WebhookUrl,
-};
+use b24sync_adapter_bitrix::BitrixSource;
 use b24sync_adapter_http::ApiPorts;
 use b24sync_adapter_postgres::{
-    DatabaseUrl, MigrateOptions, MigrationReport, PgStore, PoolSettings, SchemaName, StoreOptions, migrate as apply,
-    plan as plan_migration,
+    DatabaseUrl, MigrateOptions, PgStore, PoolSettings, SchemaName, StoreOptions, migrate as apply,
 };
-use b24sync_adapter_supabase::{SupabaseAuthenticator, SupabaseSettings};
 use b24sync_application::Ports;
 use b24sync_application::ports::StatusPorts;
 use b24sync_application::service::ServicePorts;
@@ -25,162 +23,25 @@ use b24sync_application::service::application::{ApplicationOptions, ApplicationP
 use b24sync_application::service::control::{ControlService, InboxService};
 use b24sync_application::service::intake::Signals;
 use b24sync_application::status::StatusService;
-use b24sync_domain::access::{Identity, Refusal};
-use b24sync_domain::entity::EntityType;
-use b24sync_domain::error::{Chain, SourceError, StoreError, SyncError};
+use b24sync_domain::error::{Chain, StoreError};
 use b24sync_domain::ports::{
-    ApplicationControl, Authenticator, BudgetStore, Clock, CrmSource, EventInbox, EventIntake, Happenings,
-    MappingCheck, MappingQuery, MetricsQuery, RunObserver, SchemaStore, StatusStore, WebhookRegistration,
+    ApplicationControl, Authenticator, CrmSource, EventInbox, EventIntake, Happenings, MappingQuery, MetricsQuery,
+    RunObserver, SchemaStore, StatusStore, WebhookRegistration,
 };
 use b24sync_embedded_postgres::{EmbeddedPostgres, Settings as EmbeddedSettings, Stop};
-use chrono::{DateTime, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
 
+use self::absent::NoFigures;
+pub use self::absent::{NoPortal, authenticator};
+pub use self::migration::migrate;
+use self::migration::warn_of_exposed;
+pub use self::portal::{Portal, built, source};
 use crate::failure::Failure;
 use crate::instance::ThisProcess;
 use crate::metering::Figures;
 use crate::output::Output;
-use crate::settings::{ApplicationAccess, CrmApi, DatabaseSettings, PortalSettings, Problems};
-
-/// A portal whose settings have been checked.
-pub struct Portal {
-    access: PortalAccess,
-    api: Dialect,
-    allow_loopback: bool,
-    rate_per_second: f64,
-    rate_burst: u32,
-    operating_limit: f64,
-}
-
-enum PortalAccess {
-    Webhook(WebhookUrl),
-    Application(Box<ApplicationSettings>),
-}
-
-/// The portal; problems of its settings are added to `problems`, and there is none then.
-pub fn source(settings: &PortalSettings, problems: &mut Problems) -> Option<Portal> {
-    let access = match &settings.application {
-        Some(application) => {
-            PortalAccess::Application(Box::new(application_settings(application, settings, problems)?))
-        }
-        None if settings.has_webhook() => match WebhookUrl::parse(settings.webhook.expose_secret()) {
-            Ok(webhook) => PortalAccess::Webhook(webhook),
-            Err(error) => {
-                problems.add(error);
-                return None;
-            }
-        },
-        None => return None,
-    };
-    let portal = Portal {
-        access,
-        api: match settings.api {
-            CrmApi::Item => Dialect::Item,
-            CrmApi::Classic => Dialect::Classic,
-        },
-        allow_loopback: settings.allow_loopback,
-        rate_per_second: settings.rate_per_second,
-        rate_burst: settings.rate_burst,
-        operating_limit: settings.operating_limit,
-    };
-    let wrong = portal.problems();
-    let is_right = wrong.is_empty();
-    for problem in wrong {
-        problems.add(problem);
-    }
-    is_right.then_some(portal)
-}
-
-fn application_settings(
-    application: &ApplicationAccess,
-    settings: &PortalSettings,
-    problems: &mut Problems,
-) -> Option<ApplicationSettings> {
-    let portal = application.portal.parse::<PortalUrl>().map_err(|error| problems.add(error)).ok();
-    let key = application.token_key.expose_secret().parse::<TokenKey>().map_err(|error| problems.add(error)).ok();
-    let (id, secret) = (application.client_id.clone(), application.client_secret.clone());
-    let mut made = ApplicationSettings::new(portal?, id, secret, key?);
-    made.member_id.clone_from(&application.member_id);
-    made.allow_loopback = settings.allow_loopback;
-    if !application.servers.is_empty() {
-        made.servers.clone_from(&application.servers);
-    }
-    Some(made)
-}
-
-impl Portal {
-    fn problems(&self) -> Vec<ConfigError> {
-        match &self.access {
-            PortalAccess::Webhook(webhook) => self.config(webhook.clone()).problems(),
-            PortalAccess::Application(application) => application.problems(),
-        }
-    }
-
-    /// Whether the service is an application of this portal.
-    pub fn is_application(&self) -> bool {
-        matches!(self.access, PortalAccess::Application(_))
-    }
-
-    fn config(&self, access: impl Into<Access>) -> BitrixConfig {
-        let mut config = BitrixConfig::new(access);
-        config.dialect = self.api;
-        config.allow_loopback = self.allow_loopback;
-        config.rate_per_second = self.rate_per_second;
-        config.rate_burst = self.rate_burst;
-        config.operating_limit = self.operating_limit;
-        config
-    }
-
-    /// The portal's client. An application's tokens are in the database, and so is what all processes together may ask of
-    /// the portal.
-    ///
-    /// # Errors
-    /// When it cannot be set up.
-    pub fn connect(&self, database: &Database) -> Result<Arc<BitrixSource>, Failure> {
-        self.connect_with(&database.store, RetryPolicy::default())
-    }
-
-    fn connect_with(&self, store: &PgStore, retry: RetryPolicy) -> Result<Arc<BitrixSource>, Failure> {
-        let config = match &self.access {
-            PortalAccess::Webhook(webhook) => self.config(webhook.clone()),
-            PortalAccess::Application(settings) => {
-                let ports = TokenPorts {
-                    vault: Arc::new(store.clone()),
-                    leases: Arc::new(store.clone()),
-                    instances: Arc::new(ThisProcess::new()),
-                };
-                let keeper = TokenKeeper::new((**settings).clone(), ports).map_err(|error| client_failed(&error))?;
-                self.config(Arc::new(keeper))
-            }
-        };
-        client(config, retry, Arc::new(store.clone()))
-    }
-}
-
-/// A client whose requests come out of this budget.
-fn client(
-    mut config: BitrixConfig,
-    retry: RetryPolicy,
-    budget: Arc<dyn BudgetStore>,
-) -> Result<Arc<BitrixSource>, Failure> {
-    config.retry = retry;
-    let pacer = Arc::new(BudgetPacer::new(config.rate_limits(), config.operating_limit, budget));
-    Ok(Arc::new(BitrixSource::new(&config, pacer).map_err(|error| client_failed(&error))?))
-}
-
-fn client_failed(error: &ConfigError) -> Failure {
-    Failure::of("the portal's client could not be set up", error)
-}
-
-/// The portal that [`source`] checked, once its problems have been reported.
-///
-/// # Errors
-/// When there is none although no problem was reported.
-pub fn built(portal: Option<Portal>) -> Result<Portal, Failure> {
-    portal
-        .ok_or_else(|| Failure::usage("the portal's settings could not be used".to_owned(), "check BITRIX_WEBHOOK_URL"))
-}
+use crate::settings::DatabaseSettings;
 
 /// Time between full syncs, where nobody says otherwise.
 const RECONCILE: Duration = Duration::from_secs(24 * 3_600);
@@ -386,8 +247,8 @@ async fn stop(private: Option<Private>, output: Output) {
 }
 
 /// Where the database is, before anything has been asked of it.
-struct Address {
-    url: DatabaseUrl,
+pub(super) struct Address {
+    pub(super) url: DatabaseUrl,
     private: Option<Private>,
 }
 
@@ -470,149 +331,4 @@ fn schema(settings: &DatabaseSettings) -> Result<SchemaName, Failure> {
 fn migrate_options(settings: &DatabaseSettings) -> Result<MigrateOptions, Failure> {
     let default_interval_minutes = settings.default_interval_minutes;
     Ok(MigrateOptions { schema: schema(settings)?, default_interval_minutes })
-}
-
-/// Who verifies tokens; nobody gets in where no project is configured. Problems of its settings are added to `problems`.
-pub fn authenticator(settings: Option<&SupabaseSettings>, problems: &mut Problems) -> Arc<dyn Authenticator> {
-    let Some(settings) = settings else { return Arc::new(NobodyEnters) };
-    let wrong = settings.problems();
-    if !wrong.is_empty() {
-        for problem in wrong {
-            problems.add(problem);
-        }
-        return Arc::new(NobodyEnters);
-    }
-    match SupabaseAuthenticator::new(settings, Arc::new(SystemClock)) {
-        Ok(authenticator) => Arc::new(authenticator),
-        Err(error) => {
-            problems.add(Chain(&error));
-            Arc::new(NobodyEnters)
-        }
-    }
-}
-
-/// No project is configured, so that no token can be good.
-struct NobodyEnters;
-
-#[async_trait]
-impl Authenticator for NobodyEnters {
-    async fn identify(&self, _token: &str) -> Result<Identity, Refusal> {
-        Err(Refusal::UnknownKey)
-    }
-
-    fn forget_keys(&self) {}
-}
-
-/// An instance without a portal tries no mapping.
-pub struct NoPortal;
-
-#[async_trait]
-impl MappingQuery for NoPortal {
-    async fn check(&self, entity: EntityType) -> Result<MappingCheck, SyncError> {
-        let source = "this instance has no portal: set BITRIX_WEBHOOK_URL, or ask another one".into();
-        Err(SyncError::Source { entity, source: SourceError::Unavailable { method: "crm".to_owned(), source } })
-    }
-}
-
-/// Nobody asked for figures, and the interface lets nobody ask.
-struct NoFigures;
-
-#[async_trait]
-impl MetricsQuery for NoFigures {
-    async fn exposition(&self) -> String {
-        String::new()
-    }
-}
-
-/// This machine's clock.
-struct SystemClock;
-
-impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place where this machine's clock is read")]
-    fn now(&self) -> DateTime<Utc> {
-        Utc::now()
-    }
-}
-
-/// Migrates, or says what that would do.
-///
-/// # Errors
-/// When the database cannot be reached or migrated.
-pub async fn migrate(settings: &DatabaseSettings, plan: bool, output: Output) -> Result<(), Failure> {
-    let address = Address::resolve(settings, output).await?;
-    let result =
-        if plan { show_plan(&address.url, settings, output).await } else { act(&address.url, settings, output).await };
-    stop(address.private, output).await;
-    result
-}
-
-async fn show_plan(url: &DatabaseUrl, settings: &DatabaseSettings, output: Output) -> Result<(), Failure> {
-    let report = plan_migration(url, &migrate_options(settings)?).await?;
-    if output.is_json() {
-        output.result(&report_json(&report, "pending"), &[], Vec::new());
-        return Ok(());
-    }
-    let steps = steps(&report);
-    if steps.is_empty() {
-        output.good("the database is up to date");
-    } else {
-        output.say("`b24sync migrate` would do this; nothing is changed yet:");
-        for step in &steps {
-            output.say(&format!("  {step}"));
-        }
-    }
-    warn_of_exposed(&report, output);
-    Ok(())
-}
-
-/// What was done, or would be, a line each.
-fn steps(report: &MigrationReport) -> Vec<String> {
-    let applied = report.applied.iter().map(|version| format!("applied {version}"));
-    let adopted = report.adopted.iter().map(|table| {
-        let changes = if table.changes.is_empty() { "as it is".to_owned() } else { table.changes.join("; ") };
-        format!("took over {}: {changes}", table.table)
-    });
-    applied.chain(adopted).collect()
-}
-
-/// The report for programs; `versions` is what the list of versions is called.
-fn report_json(report: &MigrationReport, versions: &str) -> serde_json::Value {
-    let adopted: Vec<_> = report
-        .adopted
-        .iter()
-        .map(|table| serde_json::json!({ "table": table.table, "changes": table.changes }))
-        .collect();
-    let exposed: Vec<_> = report
-        .exposed
-        .iter()
-        .map(|table| serde_json::json!({ "table": table.table, "readers": table.readers }))
-        .collect();
-    serde_json::json!({ versions: report.applied, "adopted": adopted, "exposed": exposed })
-}
-
-async fn act(url: &DatabaseUrl, settings: &DatabaseSettings, output: Output) -> Result<(), Failure> {
-    let report = apply(url, &migrate_options(settings)?).await?;
-    if output.is_json() {
-        output.result(&report_json(&report, "applied"), &[], Vec::new());
-        return Ok(());
-    }
-    let steps = steps(&report);
-    for step in &steps {
-        output.good(step);
-    }
-    if steps.is_empty() {
-        output.good("the database is up to date");
-    }
-    warn_of_exposed(&report, output);
-    Ok(())
-}
-
-fn warn_of_exposed(report: &MigrationReport, output: Output) {
-    for table in &report.exposed {
-        output.warn(&format!(
-            "{0} was there before and is open to {1}; close it with `revoke all on {0} from {1}`, or leave it so on purpose",
-            table.table,
-            table.readers.join(", "),
-        ));
-    }
 }
