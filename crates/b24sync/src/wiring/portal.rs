@@ -17,9 +17,9 @@ use crate::settings::{ApplicationAccess, CrmApi, PortalSettings, Problems};
 
 /// A portal whose settings have been checked.
 pub struct Portal {
-    access: PortalAccess,
+    pub(super) access: PortalAccess,
     api: Dialect,
-    allow_loopback: bool,
+    pub(super) allow_loopback: bool,
     rate_per_second: f64,
     rate_burst: u32,
     operating_limit: f64,
