@@ -21,8 +21,8 @@ use crate::ports::Ports;
 /// Batches that wait for the next stage, besides the one that each stage has in its hands.
 const WAITING: usize = 1;
 
-/// Records that are mapped and written at once. An answer has up to 2,500, because requests are what a portal counts; in
-/// parts, its rows are never in memory all together.
+/// Rows that are mapped and written at once. An answer has up to 2,500 records, because requests are what a portal counts;
+/// in parts, its rows are never in memory all together. Records without rows, because they are as before, do not count.
 const PART: usize = 1_000;
 
 /// A batch, or a part of one, that is to be written.
@@ -123,21 +123,26 @@ async fn map_ahead(
     ready: mpsc::Sender<Result<Ready, SourceError>>,
 ) {
     while let Some(answer) = batches.recv().await {
-        let parts = match answer {
-            Ok(batch) => batch.into_parts(PART),
+        let batch = match answer {
+            Ok(batch) => batch,
             Err(error) => {
                 // Nobody listens any more if this fails, and it is the last one anyway.
                 let _ = ready.send(Err(error)).await;
                 return;
             }
         };
-        for batch in parts {
-            let remembered = remembered(records.as_deref(), &batch).await;
+        let remembered = remembered(records.as_deref(), &batch).await;
+        let mut first = 0;
+        loop {
             let mapping = Arc::clone(&mapping.borrow());
-            let rows = rows::map_unless_same(&mapping, &batch, &remembered).ok();
-            let mapped = rows.map(|rows| Mapped { mapping, rows });
-            if ready.send(Ok(Ready { batch, mapped })).await.is_err() {
+            let (end, rows) = rows::map_some(&mapping, &batch, first, &remembered, PART);
+            let mapped = rows.ok().map(|rows| Mapped { mapping, rows });
+            if ready.send(Ok(Ready { batch: batch.part(first..end), mapped })).await.is_err() {
                 return;
+            }
+            first = end;
+            if first >= batch.len() {
+                break;
             }
         }
     }

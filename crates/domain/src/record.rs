@@ -117,32 +117,26 @@ impl RecordBatch {
         self.strays.iter().filter_map(|stray| Some((stray, self.slice(stray.span.clone())?)))
     }
 
-    /// The batch in parts of at most so many records, in order, which share its text; only the last one can be
+    /// The records with these numbers, as a batch that shares its text; only the one with the last record can be
     /// [`exhausted`](RecordBatch::exhausted).
-    pub fn into_parts(self, rows: usize) -> Vec<RecordBatch> {
-        let rows = rows.max(1);
-        if self.len() <= rows {
-            return vec![self];
-        }
+    #[must_use]
+    pub fn part(&self, range: Range<usize>) -> RecordBatch {
         let width = self.layout.fields.len();
-        let part = |first: usize| {
-            let end = (first + rows).min(self.len());
-            let strays = self.strays.iter().filter(|stray| (first..end).contains(&stray.row));
-            RecordBatch {
-                entity: self.entity,
-                layout: Arc::clone(&self.layout),
-                read: self.read,
-                source_time: self.source_time,
-                exhausted: self.exhausted && end == self.len(),
-                text: Arc::clone(&self.text),
-                derived: Arc::clone(&self.derived),
-                ids: self.ids.get(first..end).unwrap_or_default().to_vec(),
-                modified: self.modified.get(first..end).unwrap_or_default().to_vec(),
-                spans: self.spans.get(first * width..end * width).unwrap_or_default().to_vec(),
-                strays: strays.map(|stray| StrayValue { row: stray.row - first, ..stray.clone() }).collect(),
-            }
-        };
-        (0..self.len()).step_by(rows).map(part).collect()
+        let (first, end) = (range.start, range.end);
+        let strays = self.strays.iter().filter(|stray| range.contains(&stray.row));
+        RecordBatch {
+            entity: self.entity,
+            layout: Arc::clone(&self.layout),
+            read: self.read,
+            source_time: self.source_time,
+            exhausted: self.exhausted && end == self.len(),
+            text: Arc::clone(&self.text),
+            derived: Arc::clone(&self.derived),
+            ids: self.ids.get(range.clone()).unwrap_or_default().to_vec(),
+            modified: self.modified.get(range.clone()).unwrap_or_default().to_vec(),
+            spans: self.spans.get(first * width..end * width).unwrap_or_default().to_vec(),
+            strays: strays.map(|stray| StrayValue { row: stray.row - first, ..stray.clone() }).collect(),
+        }
     }
 
     /// Bytes held, for choosing how much to ask for next.
@@ -264,7 +258,8 @@ mod tests {
                 builder.stray("NEW", row..row + 2);
             }
         }
-        let parts = builder.finish(true).into_parts(2);
+        let batch = builder.finish(true);
+        let parts = [batch.part(0..2), batch.part(2..4), batch.part(4..5)];
         let shown: Vec<_> = parts
             .iter()
             .map(|part| {
@@ -281,8 +276,8 @@ mod tests {
                 (1, vec![(Some("4"), Some("[4]"))], vec![], true),
             ]
         );
-        let empty = self::builder("").finish(true).into_parts(2);
-        assert!(matches!(empty.as_slice(), [part] if part.exhausted && part.is_empty()));
+        let empty = self::builder("").finish(true).part(0..0);
+        assert!(empty.exhausted && empty.is_empty());
     }
 
     #[test]

@@ -170,20 +170,41 @@ pub fn map_unless_same<S: BuildHasher>(
     batch: &RecordBatch,
     remembered: &HashMap<RecordId, AnswerHash, S>,
 ) -> Result<MappedBatch, Vec<SchemaNeed>> {
-    let mut mapper = Mapper::new(mapping, batch);
-    for (row, id) in batch.ids().iter().copied().enumerate() {
+    map_some(mapping, batch, 0, remembered, usize::MAX).1
+}
+
+/// The same from record number `first` on, until there are `most` rows. Returns the number of the next record, too.
+///
+/// # Errors
+/// As [`map`], inside the pair.
+pub fn map_some<S: BuildHasher>(
+    mapping: &TableMapping,
+    batch: &RecordBatch,
+    first: usize,
+    remembered: &HashMap<RecordId, AnswerHash, S>,
+    most: usize,
+) -> (usize, Result<MappedBatch, Vec<SchemaNeed>>) {
+    let left = batch.len().saturating_sub(first);
+    // Where something is remembered, most of it is the same in most passes.
+    let expected = if remembered.is_empty() { left.min(most) } else { 0 };
+    let mut mapper = Mapper::new(mapping, batch, expected);
+    let mut next = first;
+    for (row, id) in batch.ids().iter().copied().enumerate().skip(first) {
         let answer = mapper.answer(row);
         if remembered.get(&id) == Some(&answer) {
             mapper.same.push((id, answer));
         } else {
             mapper.row(row, id, answer);
         }
+        next = row + 1;
+        if mapper.rows.len() >= most {
+            break;
+        }
     }
-    if mapper.needs.is_empty() {
-        Ok(MappedBatch { rows: mapper.rows, same: mapper.same, rejected: mapper.rejected })
-    } else {
-        Err(mapper.needs.into_iter().collect())
+    if !mapper.needs.is_empty() {
+        return (next, Err(mapper.needs.into_iter().collect()));
     }
+    (next, Ok(MappedBatch { rows: mapper.rows, same: mapper.same, rejected: mapper.rejected }))
 }
 
 /// The records of a batch that have a value in any of the mapping's fields; one that cannot be read as a value counts.
@@ -265,7 +286,8 @@ struct Blame<'a> {
 }
 
 impl<'a> Mapper<'a> {
-    fn new(mapping: &'a TableMapping, batch: &'a RecordBatch) -> Mapper<'a> {
+    /// For so many rows, as far as that can be told.
+    fn new(mapping: &'a TableMapping, batch: &'a RecordBatch, expected: usize) -> Mapper<'a> {
         let mut strays = vec![Vec::new(); batch.len()];
         for (stray, value) in batch.strays() {
             if let Some(row) = strays.get_mut(stray.row) {
@@ -275,11 +297,11 @@ impl<'a> Mapper<'a> {
         let rows = RowBatch {
             entity: mapping.entity,
             read: batch.read,
-            ids: Vec::with_capacity(batch.len()),
-            modified: Vec::with_capacity(batch.len()),
-            hashes: Vec::with_capacity(batch.len()),
-            answers: Vec::with_capacity(batch.len()),
-            columns: columns(mapping, batch.len()),
+            ids: Vec::with_capacity(expected),
+            modified: Vec::with_capacity(expected),
+            hashes: Vec::with_capacity(expected),
+            answers: Vec::with_capacity(expected),
+            columns: columns(mapping, expected),
         };
         Mapper {
             mapping,

@@ -148,6 +148,30 @@ fn a_record_that_was_answered_as_before_is_not_converted() {
 }
 
 #[test]
+fn a_batch_is_mapped_in_parts_of_so_many_rows_however_many_records_are_the_same() {
+    let plan = schema(&[("AMOUNT", "double"), ("TITLE", "string")]);
+    let same = answer(&plan, &["1", "\"same\""], &[]);
+    let known: HashMap<_, _> = [2, 3, 5, 7].map(|id| (RecordId::new(id).unwrap(), same)).into();
+    let title = |id: i64| if [2, 3, 5].contains(&id) { "\"same\"" } else { "\"other\"" };
+    let records: Vec<_> = (1..=8).map(|id| (id, ["1", title(id)])).collect();
+    let records: Vec<_> = records.iter().map(|(id, values)| (*id, &values[..])).collect();
+    let batch = batch(&plan.mapping, &records, &[]);
+    let ids = |mapped: &MappedBatch| mapped.rows.ids.iter().map(|id| id.get()).collect::<Vec<_>>();
+    let (mut first, mut parts) = (0, Vec::new());
+    while first < batch.len() {
+        let (end, mapped) = map_some(&plan.mapping, &batch, first, &known, 2);
+        let mapped = mapped.unwrap();
+        let part = batch.part(first..end);
+        assert_eq!(map_unless_same(&plan.mapping, &part, &known).unwrap(), mapped);
+        parts.push((end, ids(&mapped), mapped.same.len()));
+        first = end;
+    }
+    assert_eq!(parts, [(4, vec![1, 4], 2), (7, vec![6, 7], 1), (8, vec![8], 0)]);
+    let (end, nothing) = map_some(&plan.mapping, &batch.part(0..0), 0, &known, 2);
+    assert_eq!((end, ids(&nothing.unwrap())), (0, Vec::new()));
+}
+
+#[test]
 fn answers_differ_where_rows_might() {
     let plan = schema(&[("AMOUNT", "double"), ("TITLE", "string")]);
     let base = answer(&plan, &["1", "\"a\""], &[]);
