@@ -90,8 +90,9 @@ type LastRunRow = (DateTime<Utc>, i16, String, Option<DateTime<Utc>>);
 type LastRunColumns = (Timestamptz, SmallInt, Text, Nullable<Timestamptz>);
 
 async fn last_runs(connection: &mut Connection) -> Result<(DateTime<Utc>, Vec<LastRun>), Trouble> {
-    // A look into the index for each: there are as many runs as there were batches of events.
-    let statement = sql("select clock_timestamp(), e.entity, k.kind, (select max(r.started_at) from b24sync.runs r where r.entity = e.entity and r.kind = k.kind) from ")
+    // A look into the index for each: there are as many runs as there were batches of events. What was cancelled before it
+    // began has not been.
+    let statement = sql("select clock_timestamp(), e.entity, k.kind, (select max(r.started_at) from b24sync.runs r where r.entity = e.entity and r.kind = k.kind and not (r.status = 'cancelled' and r.opened = 0)) from ")
         .entities()
         .text(", (values ");
     let kinds = (0..).zip(RunKind::ALL).fold(statement, |statement, (position, kind)| {

@@ -68,7 +68,7 @@ async fn queue_again(
     if !kind.is_resumable() {
         return Ok(None);
     }
-    let statement = sql("update b24sync.runs as r set status = 'queued', finished_at = null, abandoned = false where r.run_id = (select max(run_id) from b24sync.runs where resumable and entity = ")
+    let statement = sql("update b24sync.runs as r set status = 'queued', finished_at = null, abandoned = false, cancel_requested = false where r.run_id = (select max(run_id) from b24sync.runs where resumable and entity = ")
         .bind::<SmallInt, _>(entity.type_id())
         .text(" and kind = ")
         .bind::<Text, _>(kind.as_str())

@@ -20,6 +20,8 @@ pub(super) async fn a_run_is_watched_and_asked_to_stop(stores: &Stores) {
     let next = stores.runs.request(deal(), RunKind::Full).await.expect("a wish");
     assert!(next.run > also.run && !next.coalesced, "{next:?}");
     stores.runs.withdraw(next.run).await.expect("taken back");
+    let (_, last) = stores.board.last_runs().await.expect("the last runs");
+    assert_eq!(last, [], "none of them ever began");
     let scene = Scene::new(stores).await;
     assert!(scene.run.id > next.run);
     stores.board.note(scene.run.id, "reading", Some(40)).await.expect("the note");
@@ -34,7 +36,10 @@ pub(super) async fn a_run_is_watched_and_asked_to_stop(stores: &Stores) {
     let ending = Ending { status: RunStatus::Cancelled, error: None };
     stores.runs.end(scene.run.id, &ending, &scene.lease).await.expect("the end");
     assert_eq!(stores.board.running().await.expect("what is on"), []);
-    // The next owner is not asked to stop.
+    // Whoever wishes for it again does not want it stopped, and neither is the next owner asked to.
+    stores.runs.request(deal(), RunKind::Full).await.expect("a wish");
+    let queued = stores.board.running().await.expect("what is on");
+    assert_eq!(queued.iter().map(|sync| (sync.queued, sync.stopping)).collect::<Vec<_>>(), [(true, false)]);
     let again = stores.runs.open(deal(), RunKind::Full, &scene.lease).await.expect("a run");
     assert!(!stores.board.is_cancelled(again.id).await.expect("an answer"));
 }

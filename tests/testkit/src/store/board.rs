@@ -87,7 +87,12 @@ impl RunBoard for FakeStore {
 
     async fn last_runs(&self) -> Result<(DateTime<Utc>, Vec<LastRun>), StoreError> {
         let state = self.state();
-        let last = state.runs.iter().map(|row| LastRun { entity: row.run.entity, kind: row.run.kind, at: row.started });
+        let begun = |row: &&RunRow| row.run.resumed || row.status != RunStatus::Cancelled;
+        let last = state.runs.iter().filter(begun).map(|row| LastRun {
+            entity: row.run.entity,
+            kind: row.run.kind,
+            at: row.started,
+        });
         Ok((state.clock, last.collect()))
     }
 

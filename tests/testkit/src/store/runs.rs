@@ -28,6 +28,7 @@ impl RunLog for FakeStore {
             let coalesced = row.status == RunStatus::Queued;
             row.status = RunStatus::Queued;
             row.abandoned = false;
+            row.cancel_requested = false;
             return Ok(Requested { run: row.run.id, coalesced });
         }
         Ok(Requested { run: state.begin(entity, kind, RunStatus::Queued).id, coalesced: false })
