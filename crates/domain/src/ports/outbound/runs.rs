@@ -86,7 +86,7 @@ pub trait RunLog: Send + Sync {
 
     /// Ends a run whose listings are complete: its status, `sync_state`, and the standing, in one transaction. A full
     /// run sets the watermark only where there is none; an incremental one moves it, and only forward; others leave it. A
-    /// full run forgets the field changes that it [covers](DriftStore::cover). Returns the
+    /// full run forgets the field changes that it [covers](super::DriftStore::cover). Returns the
     /// status: completed, with or without quarantine.
     async fn complete(&self, run: RunId, watermark: Watermark, lease: &Lease) -> Result<RunStatus, StoreError>;
 
