@@ -92,7 +92,7 @@ impl Default for ApiSettings {
             handler_timeout: Duration::from_secs(30),
             head_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(30),
-            event_keep_alive: Duration::from_secs(15),
+            event_keep_alive: Duration::from_secs(5),
             listener_lifetime: Duration::from_secs(15 * 60),
             drain_notice: Duration::ZERO,
             shutdown_timeout: Duration::from_secs(25),

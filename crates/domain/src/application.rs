@@ -287,7 +287,7 @@ impl ApplicationError {
         match self {
             ApplicationError::ByHand { instructions } => instructions,
             ApplicationError::Handler { .. } => {
-                "give the address that the service has from the Internet, like `https://sync.example.com`"
+                "give the address that the service has from the Internet, like `https://sync.example.com`, or set PUBLIC_URL to it"
             }
             ApplicationError::NotOurs { .. } => NOT_OURS,
             ApplicationError::Token(error) => error.advice(),

@@ -208,14 +208,15 @@ impl State {
         self.runs.iter().rposition(|row| row.run.entity == entity && row.run.kind == kind && waits(row))
     }
 
-    /// The run of an entity that is on or to be gone on with, else its newest one.
+    /// The run of an entity that is on or to be gone on with, else its newest one that is no batch of events, if there is.
     fn last_run(&self, entity: EntityType) -> Option<&RunRow> {
         let on = |row: &&RunRow| {
             let queued_again = row.status == RunStatus::Queued && row.run.resumed;
             row.run.kind != RunKind::Webhook && (row.status == RunStatus::Running || row.abandoned || queued_again)
         };
         let of_entity = || self.runs.iter().filter(|row| row.run.entity == entity);
-        of_entity().find(on).or_else(|| of_entity().next_back())
+        let is_pass = |row: &&RunRow| row.run.kind != RunKind::Webhook;
+        of_entity().find(on).or_else(|| of_entity().rfind(is_pass)).or_else(|| of_entity().next_back())
     }
 
     /// Queued runs whose work this one has done.

@@ -62,7 +62,7 @@ fn event(name: &str, data: &impl Serialize) -> web::Bytes {
 /// What happens, as server-sent events.
 ///
 /// `running` tells the syncs that are on or queued whenever they change, like `/sync/running`; `ended` a run that has
-/// ended, like an item of `/status/history`. A comment is sent every 15 seconds. The stream ends after a quarter of an
+/// ended, like an item of `/status/history`. A comment is sent every 5 seconds. The stream ends after a quarter of an
 /// hour and when the service stops: come again. The token may also be given as `access_token` in the query, because
 /// `EventSource` cannot send headers.
 #[utoipa::path(

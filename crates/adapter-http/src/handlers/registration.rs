@@ -14,9 +14,9 @@ use crate::problem::Problem;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct HandlerParams {
-    /// Address of this service as the portal sees it.
+    /// Address of this service as the portal sees it; without one, that of the setting `PUBLIC_URL`.
     #[param(example = "https://sync.example.com")]
-    handler_base_url: String,
+    handler_base_url: Option<String>,
 }
 
 /// What became of a registration.
@@ -54,7 +54,7 @@ pub(crate) async fn register(
     settings: web::Data<dyn SettingsControl>,
 ) -> Result<web::Json<RegisterAnswer>, Problem> {
     settings.audit("webhooks.register", None, &by.0).await?;
-    let done = registration.register(&params.0.handler_base_url).await?;
+    let done = registration.register(params.0.handler_base_url).await?;
     let failed: Vec<_> = done.failed.into_iter().map(|(event, reason)| FailedEvent { event, reason }).collect();
     let status = if failed.is_empty() { "registered" } else { "partial" };
     let answer = RegisterAnswer { status, handler_url: done.handler_url, registered: done.registered, failed };
@@ -84,7 +84,7 @@ pub(crate) async fn unregister(
     settings: web::Data<dyn SettingsControl>,
 ) -> Result<web::Json<UnregisterAnswer>, Problem> {
     settings.audit("webhooks.unregister", None, &by.0).await?;
-    let unregistered = registration.unregister(&params.0.handler_base_url).await?;
+    let unregistered = registration.unregister(params.0.handler_base_url).await?;
     Ok(web::Json(UnregisterAnswer { status: "unregistered", unregistered }))
 }
 

@@ -93,15 +93,16 @@ pub(crate) struct CancelAnswer {
     status: &'static str,
     entity: &'static str,
     message: String,
-    /// The newest of them.
+    /// The one that stops, else the newest of them.
     run_id: Option<i64>,
     /// All that are stopped, or queued no more.
     run_ids: Vec<i64>,
 }
 
-/// Stops the running sync cleanly.
+/// Stops the running sync cleanly, and those that wait behind it.
 ///
-/// What it has stored stays, and the next sync goes on from there.
+/// What was stored stays, and the next sync goes on from there. One that is started before the running one has ended
+/// waits for that and begins anew.
 #[utoipa::path(
     post, path = "/api/v1/sync/cancel/{entity}", tag = "sync",
     params(("entity" = String, Path, description = "The entity", example = "deal")),
@@ -119,20 +120,24 @@ pub(crate) async fn cancel(
 ) -> Result<web::Json<CancelAnswer>, Problem> {
     let KnownEntity(entity) = entity;
     settings.audit("sync.cancel", Some(entity), &by.0).await?;
-    let (status, message, runs) = match syncs.cancel(entity).await? {
-        Cancelled::Asked(run) => ("cancelling", format!("the sync of `{entity}` stops within seconds"), vec![run]),
-        Cancelled::Dequeued(runs) => ("dequeued", dequeued(entity, runs.len()), runs),
-        Cancelled::NothingRunning => ("not_running", format!("no sync of `{entity}` is on"), Vec::new()),
+    let Cancelled { asked, dequeued } = syncs.cancel(entity).await?;
+    let (status, message) = match (asked, dequeued.len()) {
+        (None, 0) => ("not_running", format!("no sync of `{entity}` is on")),
+        (None, queued) => ("dequeued", no_more(entity, queued)),
+        (Some(_), 0) => ("cancelling", format!("the sync of `{entity}` stops within seconds")),
+        (Some(_), queued) => {
+            ("cancelling", format!("the sync of `{entity}` stops within seconds; {}", no_more(entity, queued)))
+        }
     };
-    let run_ids: Vec<i64> = runs.iter().map(|run| run.0).collect();
-    let run_id = run_ids.iter().max().copied();
+    let run_ids: Vec<i64> = asked.iter().chain(&dequeued).map(|run| run.0).collect();
+    let run_id = asked.map(|run| run.0).or(run_ids.iter().max().copied());
     Ok(web::Json(CancelAnswer { status, entity: entity.key(), message, run_id, run_ids }))
 }
 
-fn dequeued(entity: EntityType, runs: usize) -> String {
-    match runs {
-        1 => format!("the sync of `{entity}` is queued no more"),
-        runs => format!("{runs} syncs of `{entity}` are queued no more"),
+fn no_more(entity: EntityType, queued: usize) -> String {
+    match queued {
+        1 => format!("one sync of `{entity}` is queued no more"),
+        queued => format!("{queued} syncs of `{entity}` are queued no more"),
     }
 }
 

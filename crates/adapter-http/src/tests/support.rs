@@ -70,7 +70,7 @@ impl Mocks {
     pub(super) fn willing() -> Mocks {
         let mut mocks = Mocks::default();
         mocks.syncs.expect_start().returning(|_, _| Ok(Started { run: RunId(17), already_running: false }));
-        mocks.syncs.expect_cancel().returning(|_| Ok(Cancelled::Asked(RunId(17))));
+        mocks.syncs.expect_cancel().returning(|_| Ok(Cancelled { asked: Some(RunId(17)), dequeued: Vec::new() }));
         mocks.syncs.expect_running().returning(|| Ok(vec![running_deal()]));
         mocks.status.expect_overview().returning(|| Ok(overview()));
         mocks.status.expect_tables().returning(|| Ok(vec![entity("deal"), entity("contact")]));
@@ -94,6 +94,7 @@ impl Mocks {
         mocks.inbox.expect_discard().returning(|_, _| Ok(3));
         mocks.application.expect_application_token().returning(|| Ok(None));
         mocks.registration.expect_register().returning(|base| {
+            let base = base.unwrap_or_else(|| "https://named.example".to_owned());
             let handler_url = format!("{base}/api/v1/webhooks/bitrix");
             let registered = vec!["ONCRMDEALADD".to_owned()];
             let failed = vec![("ONCRMDEALDELETE".to_owned(), "no such event".to_owned())];

@@ -68,9 +68,6 @@ async fn cancel(connection: &mut Connection, tables: &SystemTables, entity: Enti
     .text(" returning run_id")
     .rows::<(BigInt,)>();
     let asked: Option<(i64,)> = connection.load_row(statement).await?;
-    if let Some((run,)) = asked {
-        return Ok(Cancelled::Asked(RunId(run)));
-    }
     let logs = tables.logs();
     let statement = sql("with gone as (update b24sync.runs set status = 'cancelled', finished_at = clock_timestamp(), abandoned = false, resumable = resumable and opened > 0 where (status = 'queued' or abandoned) and kind <> 'webhook' and entity = ")
         .bind::<SmallInt, _>(entity.type_id())
@@ -81,8 +78,8 @@ async fn cancel(connection: &mut Connection, tables: &SystemTables, entity: Enti
         .text(" from gone where l.id = gone.run_id) select run_id from gone order by run_id")
         .rows::<(BigInt,)>();
     let gone: Vec<(i64,)> = connection.load_rows(statement).await?;
-    let gone: Vec<RunId> = gone.into_iter().map(|(run,)| RunId(run)).collect();
-    Ok(if gone.is_empty() { Cancelled::NothingRunning } else { Cancelled::Dequeued(gone) })
+    let dequeued = gone.into_iter().map(|(run,)| RunId(run)).collect();
+    Ok(Cancelled { asked: asked.map(|(run,)| RunId(run)), dequeued })
 }
 
 /// The database's time, entity, kind, and the beginning of the last such run.

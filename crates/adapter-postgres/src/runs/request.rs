@@ -12,6 +12,9 @@ use crate::error::Trouble;
 use crate::sql::{ddl, sql};
 use crate::system_tables::SystemTables;
 
+/// Whether somebody holds the lease with the name that follows, and a parenthesis.
+const IS_HELD: &str = "exists (select from b24sync.leases l where l.expires_at > clock_timestamp() and l.scope = ";
+
 pub(super) async fn request(
     connection: &mut Connection,
     tables: &SystemTables,
@@ -34,11 +37,13 @@ pub(super) async fn request(
     Ok(Requested { run: run.id, coalesced: false })
 }
 
-/// The run that is on: one whose lease nobody holds has ended without a word.
+/// The run that is on: one whose lease nobody holds has ended without a word, and one that was asked to stop does not do
+/// what somebody wishes for now.
 async fn running(connection: &mut Connection, entity: EntityType) -> Result<Option<(RunId, String)>, Trouble> {
-    let statement = sql("select r.run_id, r.kind from b24sync.runs r where r.status = 'running' and r.kind <> 'webhook' and r.entity = ")
+    let statement = sql("select r.run_id, r.kind from b24sync.runs r where r.status = 'running' and not r.cancel_requested and r.kind <> 'webhook' and r.entity = ")
         .bind::<SmallInt, _>(entity.type_id())
-        .text(" and exists (select from b24sync.leases l where l.expires_at > clock_timestamp() and l.scope = ")
+        .text(" and ")
+        .text(IS_HELD)
         .bind::<Text, _>(Scope::Sync(entity).to_string())
         .text(") order by r.run_id desc limit 1")
         .rows::<(BigInt, Text)>();
@@ -58,7 +63,7 @@ async fn queued(connection: &mut Connection, entity: EntityType, kind: RunKind) 
 }
 
 /// Queues the unfinished run of this kind that can be gone on with. One that the log does not have any more would be a
-/// run that nobody can see.
+/// run that nobody can see; one that its owner is about to stop ends as it was asked to.
 async fn queue_again(
     connection: &mut Connection,
     tables: &SystemTables,
@@ -72,7 +77,10 @@ async fn queue_again(
         .bind::<SmallInt, _>(entity.type_id())
         .text(" and kind = ")
         .bind::<Text, _>(kind.as_str())
-        .text(" and started_at > clock_timestamp() - interval '24 hours') and exists (select from ")
+        .text(" and started_at > clock_timestamp() - interval '24 hours') and not (r.status = 'running' and ")
+        .text(IS_HELD)
+        .bind::<Text, _>(Scope::Sync(entity).to_string())
+        .text(")) and exists (select from ")
         .table(tables.logs())
         .text(" as l where l.id = r.run_id) returning r.run_id")
         .rows::<(BigInt,)>();

@@ -1,7 +1,10 @@
 //! A dry run of the mapping on a sample: what would become of the values of each field.
+//!
+//! Each costs the portal requests, of which it grants few: however many ask, an entity is tried once in [`KEPT_FOR`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use b24sync_domain::entity::EntityType;
@@ -11,6 +14,8 @@ use b24sync_domain::portal::BoundStyle;
 use b24sync_domain::ports::{FieldCheck, MappingCheck, MappingQuery, NewsQuery};
 use b24sync_domain::progress::{Cursor, TimeBound};
 use chrono::DateTime;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::ports::Ports;
 use crate::schema;
@@ -18,23 +23,27 @@ use crate::schema;
 /// The year 2100, in seconds since 1970.
 const FAR: i64 = 4_102_444_800;
 
+/// How long an answer is given again.
+const KEPT_FOR: Duration = Duration::from_secs(5);
+
+/// The last answer about an entity, and when it was found; whoever asks meanwhile waits for the one that is being found.
+type Kept = Mutex<Option<(Instant, MappingCheck)>>;
+
 /// Implements [`MappingQuery`] over the portal and what is known of the table.
-#[derive(Clone)]
 pub struct MappingService {
     ports: Ports,
     timestamps: TimestampStyle,
+    kept: HashMap<EntityType, Kept>,
 }
 
 impl MappingService {
     /// Over these ports.
     pub fn new(ports: Ports, timestamps: TimestampStyle) -> MappingService {
-        MappingService { ports, timestamps }
+        let kept = EntityType::all().map(|entity| (entity, Kept::default())).collect();
+        MappingService { ports, timestamps, kept }
     }
-}
 
-#[async_trait]
-impl MappingQuery for MappingService {
-    async fn check(&self, entity: EntityType) -> Result<MappingCheck, SyncError> {
+    async fn try_now(&self, entity: EntityType) -> Result<MappingCheck, SyncError> {
         let plan = schema::plan(&self.ports, entity, self.timestamps).await?;
         let layout = Arc::clone(&plan.mapping.layout);
         // A listing brings as many records as an answer can hold, of which a sample needs a page: the first one of what
@@ -50,5 +59,21 @@ impl MappingQuery for MappingService {
         }
         let records = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         Ok(MappingCheck { entity, records, fields: fields.into_values().collect() })
+    }
+}
+
+#[async_trait]
+impl MappingQuery for MappingService {
+    async fn check(&self, entity: EntityType) -> Result<MappingCheck, SyncError> {
+        let Some(kept) = self.kept.get(&entity) else { return self.try_now(entity).await };
+        let mut kept = kept.lock().await;
+        if let Some((at, answer)) = kept.as_ref()
+            && at.elapsed() < KEPT_FOR
+        {
+            return Ok(answer.clone());
+        }
+        let answer = self.try_now(entity).await?;
+        *kept = Some((Instant::now(), answer.clone()));
+        Ok(answer)
     }
 }

@@ -268,7 +268,7 @@ async fn registering_binds_every_event_and_remembers_where() {
     let stand = Stand::on(Portal::installed());
     let service = stand.service("one");
     for _ in 0..2 {
-        let registration = service.register(&format!("{BASE}/")).await.unwrap();
+        let registration = service.register(Some(format!("{BASE}/"))).await.unwrap();
         assert_eq!(registration.handler_url, HANDLER);
         assert_eq!((registration.registered.len(), registration.failed.len()), (ONLINE, 0));
         assert_eq!(stand.portal.count(), (ONLINE, OFFLINE));
@@ -282,7 +282,7 @@ async fn registering_binds_every_event_and_remembers_where() {
 async fn what_cannot_be_bound_is_told_event_by_event() {
     let stand = Stand::on(Portal::installed());
     stand.portal.know().refused.extend(["ONCRMDEALADD".to_owned(), "offline".to_owned()]);
-    let registration = stand.service("one").register(BASE).await.unwrap();
+    let registration = stand.service("one").register(Some(BASE.to_owned())).await.unwrap();
     assert_eq!(registration.registered.len(), ONLINE - 1);
     let failed: Vec<(&str, &str)> =
         registration.failed.iter().map(|(event, reason)| (event.as_str(), reason.as_str())).collect();
@@ -293,7 +293,7 @@ async fn what_cannot_be_bound_is_told_event_by_event() {
 async fn a_portal_without_a_queue_sends_events_all_the_same() {
     let stand = Stand::on(Portal::installed());
     stand.portal.know().no_queue = true;
-    let registration = stand.service("one").register(BASE).await.unwrap();
+    let registration = stand.service("one").register(Some(BASE.to_owned())).await.unwrap();
     assert_eq!(stand.portal.count(), (ONLINE - 1, 0), "nobody needs to be woken for a queue that is not there");
     let [(event, reason)] = registration.failed.as_slice() else { panic!("{registration:?}") };
     assert!(event == "offline queue" && reason.contains("rest_offline_extended"), "{reason}");
@@ -303,13 +303,13 @@ async fn a_portal_without_a_queue_sends_events_all_the_same() {
 async fn another_address_replaces_the_one_before() {
     let stand = Stand::on(Portal::installed());
     let service = stand.service("one");
-    service.register(BASE).await.unwrap();
-    service.register("https://other.example").await.unwrap();
+    service.register(Some(BASE.to_owned())).await.unwrap();
+    service.register(Some("https://other.example".to_owned())).await.unwrap();
     assert_eq!(stand.portal.count(), (ONLINE, OFFLINE));
     // Of an address that is not the current one only its own handlers go.
-    assert_eq!(service.unregister(BASE).await.unwrap(), Vec::<String>::new());
+    assert_eq!(service.unregister(Some(BASE.to_owned())).await.unwrap(), Vec::<String>::new());
     assert_eq!(stand.portal.count(), (ONLINE, OFFLINE));
-    let unbound = service.unregister("https://other.example").await.unwrap();
+    let unbound = service.unregister(Some("https://other.example".to_owned())).await.unwrap();
     assert_eq!((unbound.len(), stand.portal.count()), (ONLINE, (0, 0)));
     assert_eq!(stand.store.handler().await.unwrap(), None);
 }
@@ -319,10 +319,15 @@ async fn an_address_that_cannot_work_changes_nothing() {
     let stand = Stand::on(Portal::installed());
     let service = stand.service("one");
     for base in ["http://sync.example.com", "https://localhost:8080", "nonsense"] {
-        let error = service.register(base).await.unwrap_err();
+        let error = service.register(Some(base.to_owned())).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
-        assert_eq!(service.unregister(base).await.unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(service.unregister(Some(base.to_owned())).await.unwrap_err().kind(), ErrorKind::Invalid);
     }
+    let unnamed = service.register(None).await.unwrap_err();
+    assert_eq!(
+        (unnamed.kind(), unnamed.to_string().as_str()),
+        (ErrorKind::Invalid, "the handler's address is not known")
+    );
     assert_eq!((stand.store.handler().await.unwrap(), stand.portal.count()), (None, (0, 0)));
 }
 
@@ -330,13 +335,13 @@ async fn an_address_that_cannot_work_changes_nothing() {
 async fn handlers_that_vanish_are_bound_again_within_the_hour() {
     let stand = Stand::on(Portal::installed());
     let service = stand.tended("one");
-    service.register(BASE).await.unwrap();
+    service.register(Some(BASE.to_owned())).await.unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
     stand.portal.know().handlers.clear();
     within(3_610, "they are back", async || stand.portal.count() == (ONLINE, OFFLINE)).await;
     assert!(stand.signals.take_gap(), "events may have been missed");
     // What was unregistered stays so.
-    service.unregister(BASE).await.unwrap();
+    service.unregister(Some(BASE.to_owned())).await.unwrap();
     tokio::time::sleep(Duration::from_secs(8_000)).await;
     assert_eq!(stand.portal.count(), (0, 0));
 }
@@ -348,7 +353,7 @@ async fn after_an_update_handlers_are_looked_after_more_than_once() {
     // Somebody else leads: whoever hears of it does it.
     stand.store.acquire(Scope::Application, "another", Duration::from_secs(30)).await.unwrap();
     let service = stand.tended("one");
-    service.register(BASE).await.unwrap();
+    service.register(Some(BASE.to_owned())).await.unwrap();
     stand.portal.know().handlers.clear();
     service.updated().await.unwrap();
     within(1, "they are back", async || stand.portal.count() == (ONLINE, OFFLINE)).await;
@@ -370,7 +375,7 @@ async fn an_installation_starts_everything_and_a_removal_ends_it() {
     let error = service.installed(installation("forged")).await.unwrap_err();
     assert!(matches!(error, ApplicationError::NotOurs { .. }), "{error:?}");
     assert_eq!(stand.store.handler().await.unwrap(), None);
-    let error = service.register(BASE).await.unwrap_err();
+    let error = service.register(Some(BASE.to_owned())).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.to_string().as_str()),
         (ErrorKind::Conflict, "the application has no right to call the portal")
@@ -479,15 +484,17 @@ async fn with_an_incoming_webhook_a_person_is_told_what_to_do() {
         assert_eq!(error.kind(), ErrorKind::Conflict);
         error.advice().to_owned()
     };
-    let register = told(by_hand.register(BASE).await.unwrap_err());
+    let register = told(by_hand.register(Some(BASE.to_owned())).await.unwrap_err());
     assert!(register.contains(HANDLER) && register.contains("Outgoing webhook"), "{register}");
     assert!(events(Mode::Webhook).iter().all(|event| register.contains(event)));
-    assert!(told(by_hand.unregister(BASE).await.unwrap_err()).contains(HANDLER));
+    assert!(told(by_hand.unregister(Some(BASE.to_owned())).await.unwrap_err()).contains(HANDLER));
+    assert!(told(by_hand.register(None).await.unwrap_err()).contains("https://ADDRESS-OF-THIS-SERVICE/api/v1"));
     assert!(told(by_hand.registered().await.unwrap_err()).contains("https://ADDRESS-OF-THIS-SERVICE/api/v1"));
     assert!(told(by_hand.installed(installation("good")).await.unwrap_err()).contains("Outgoing webhook"));
-    assert_eq!(by_hand.register("http://x").await.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(by_hand.register(Some("http://x".to_owned())).await.unwrap_err().kind(), ErrorKind::Invalid);
     assert!(by_hand.application_token().await.unwrap().is_none() && by_hand.authorize_url("s").is_none());
     let named = ByHand::new(false, HandlerUrl::below("https://named.example", false).ok());
+    assert!(told(named.unregister(None).await.unwrap_err()).contains("https://named.example/api/v1/webhooks/bitrix"));
     assert!(told(named.registered().await.unwrap_err()).contains("https://named.example/api/v1/webhooks/bitrix"));
 }
 
@@ -496,7 +503,7 @@ async fn handlers_that_are_missing_are_named_and_nothing_is_bound() {
     let stand = Stand::on(Portal::installed());
     let service = stand.service("me");
     assert_eq!(service.missing().await.unwrap(), None, "nobody registered");
-    service.register(BASE).await.unwrap();
+    service.register(Some(BASE.to_owned())).await.unwrap();
     assert_eq!(service.missing().await.unwrap(), Some(BTreeSet::new()));
     let gone = BoundHandler { event: "ONCRMDEALADD".to_owned(), handler: Some(HANDLER.to_owned()) };
     assert!(stand.portal.know().handlers.remove(&gone));

@@ -148,10 +148,13 @@ async fn a_service_that_stops_queues_what_it_was_at_and_another_goes_on_with_it(
 async fn a_sync_stops_when_somebody_asks_it_to_and_the_next_one_goes_on() {
     let stage = Stage::new(1_000);
     let control = control(&stage);
-    assert_eq!(control.cancel(deal()).await.unwrap(), Cancelled::NothingRunning);
+    assert_eq!(control.cancel(deal()).await.unwrap(), Cancelled::default());
     let started = control.start(deal(), RunKind::Full).await.unwrap();
     assert!(control.start(deal(), RunKind::Full).await.unwrap().already_running);
-    assert_eq!(control.cancel(deal()).await.unwrap(), Cancelled::Dequeued(vec![started.run]));
+    assert_eq!(
+        control.cancel(deal()).await.unwrap(),
+        Cancelled { dequeued: vec![started.run], ..Cancelled::default() }
+    );
     let started = control.start(deal(), RunKind::Full).await.unwrap();
     stage.portal.slow_down(Duration::from_secs(1));
     let stop = CancellationToken::new();
@@ -160,7 +163,10 @@ async fn a_sync_stops_when_somebody_asks_it_to_and_the_next_one_goes_on() {
         until("progress", async || control.running().await.unwrap().iter().any(|sync| sync.processed > 200)).await;
         let running = control.running().await.unwrap();
         assert_eq!((running[0].step.as_str(), running[0].expected), ("reading", Some(1_000)));
-        assert_eq!(control.cancel(deal()).await.unwrap(), Cancelled::Asked(started.run));
+        assert_eq!(
+            control.cancel(deal()).await.unwrap(),
+            Cancelled { asked: Some(started.run), ..Cancelled::default() }
+        );
         // The one that never began is another one.
         until("the end", async || statuses(&stage).await == ["full cancelled", "full cancelled"]).await;
         stop.cancel();
@@ -199,12 +205,18 @@ async fn listeners_hear_of_progress_and_ends_until_the_service_stops() {
     tokio::join!(feed.watch(board), worker.work(&stop), script);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_dry_run_shows_shapes_and_reasons_and_stores_nothing() {
     let stage = Stage::new(3);
     stage.portal.put(100, 1, &[("TITLE", "\"Ivan 42\""), ("OPPORTUNITY", "\"a lot\"")]);
-    let check = MappingService::new(stage.ports(), TimestampStyle::Timestamp).check(deal()).await.unwrap();
+    let mapping = MappingService::new(stage.ports(), TimestampStyle::Timestamp);
+    let check = mapping.check(deal()).await.unwrap();
     assert_eq!(check.records, 4);
+    // The portal is not asked for each that asks.
+    stage.portal.put(101, 1, &[("TITLE", "\"b\"")]);
+    assert_eq!(mapping.check(deal()).await.unwrap(), check);
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert_eq!(mapping.check(deal()).await.unwrap().records, 5);
     let amount = check.fields.iter().find(|field| field.column == "opportunity").unwrap();
     assert_eq!((amount.valid, amount.invalid, amount.errors.len()), (3, 1, 1));
     let title = check.fields.iter().find(|field| field.column == "title").unwrap();

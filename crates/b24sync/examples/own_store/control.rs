@@ -268,9 +268,11 @@ impl RunBoard for Documents {
     async fn cancel(&self, entity: EntityType) -> Result<Cancelled, StoreError> {
         let mut state = self.state();
         let on = |row: &&mut RunRow| row.run.entity == entity && row.status == RunStatus::Running;
-        let Some(row) = state.control.runs.iter_mut().find(on) else { return Ok(Cancelled::NothingRunning) };
-        row.cancel_requested = true;
-        Ok(Cancelled::Asked(row.run.id))
+        let asked = state.control.runs.iter_mut().find(on).map(|row| {
+            row.cancel_requested = true;
+            row.run.id
+        });
+        Ok(Cancelled { asked, dequeued: Vec::new() })
     }
 
     async fn is_cancelled(&self, run: RunId) -> Result<bool, StoreError> {

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use b24sync_application::service::application::{ApplicationOptions, ApplicationService, events, instructions};
+use b24sync_application::service::application::{
+    ApplicationOptions, ApplicationService, HandlerUrl, events, instructions,
+};
 use b24sync_domain::application::{HANDLER_PATH, Mode};
 use b24sync_domain::ports::{ApplicationControl, WebhookRegistration};
 use b24sync_domain::secret::Secret;
@@ -28,7 +30,8 @@ pub async fn run(args: WebhooksArgs, output: Output) -> Result<ExitCode, Failure
         WebhooksCommand::List(args) => list(&args, output).await,
         WebhooksCommand::Authorize(args) => authorize(&args, output).await,
         WebhooksCommand::Forget(args) => {
-            with_application(&args, output, async |application, _| Ok(application.uninstalled(false).await?)).await?;
+            with_application(&args, None, output, async |application, _| Ok(application.uninstalled(false).await?))
+                .await?;
             output.good("the application's tokens are forgotten; install the application again in the portal");
             Ok(ExitCode::SUCCESS)
         }
@@ -51,8 +54,7 @@ fn instruct(public_url: Option<&str>, portal: &PortalArgs, output: Output) -> Re
     let mut problems = Problems::default();
     let handler = settings::handler(public_url, PortalSettings::loopback_allowed(portal), &mut problems);
     problems.check()?;
-    let handler_url =
-        handler.map_or_else(|| format!("https://ADDRESS-OF-THIS-SERVICE{HANDLER_PATH}"), |url| url.to_string());
+    let handler_url = address(handler.as_ref());
     let events = events(mode(portal));
     let text = instructions(mode(portal), &handler_url, &events);
     if output.is_json() {
@@ -63,9 +65,15 @@ fn instruct(public_url: Option<&str>, portal: &PortalArgs, output: Output) -> Re
     Ok(ExitCode::SUCCESS)
 }
 
-/// Does something as the application, with the database open.
+/// Where the portal sends events to, as far as it is known.
+fn address(handler: Option<&HandlerUrl>) -> String {
+    handler.map_or_else(|| format!("https://ADDRESS-OF-THIS-SERVICE{HANDLER_PATH}"), HandlerUrl::to_string)
+}
+
+/// Does something as the application, with the database open. `base` is the address that the service has from outside.
 async fn with_application<T>(
     args: &ApplicationArgs,
+    base: Option<&str>,
     output: Output,
     act: impl AsyncFnOnce(&ApplicationService, Output) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
@@ -73,15 +81,12 @@ async fn with_application<T>(
     let database = DatabaseSettings::new(&args.database, &mut problems);
     let portal = PortalSettings::new(&args.portal, &mut problems);
     let allow_loopback = portal.allow_loopback;
+    let handler = settings::handler(base, allow_loopback, &mut problems);
     let portal = wiring::source(&portal, &mut problems);
     problems.check()?;
     let portal = wiring::built(portal)?;
     if !portal.is_application() {
-        let text = instructions(
-            Mode::Webhook,
-            &format!("https://ADDRESS-OF-THIS-SERVICE{HANDLER_PATH}"),
-            &events(Mode::Webhook),
-        );
+        let text = instructions(Mode::Webhook, &address(handler.as_ref()), &events(Mode::Webhook));
         let message = "with an incoming webhook the portal's events are subscribed to by hand";
         return Err(Failure::failed(message.to_owned(), &text));
     }
@@ -105,8 +110,8 @@ struct Bound {
 }
 
 async fn register(args: &HandlerArgs, output: Output) -> Result<ExitCode, Failure> {
-    let done = with_application(&args.application, output, async |application, _| {
-        Ok(application.register(&args.base_url).await?)
+    let done = with_application(&args.application, Some(&args.base_url), output, async |application, _| {
+        Ok(application.register(Some(args.base_url.clone())).await?)
     });
     let done = done.await?;
     let failed = done.failed.len();
@@ -120,8 +125,8 @@ async fn register(args: &HandlerArgs, output: Output) -> Result<ExitCode, Failur
 }
 
 async fn unregister(args: &HandlerArgs, output: Output) -> Result<ExitCode, Failure> {
-    let done = with_application(&args.application, output, async |application, _| {
-        Ok(application.unregister(&args.base_url).await?)
+    let done = with_application(&args.application, Some(&args.base_url), output, async |application, _| {
+        Ok(application.unregister(Some(args.base_url.clone())).await?)
     });
     let unbound = done.await?;
     output.result(&unbound, &["event no more"], unbound.iter().map(|event| vec![event.clone()]).collect());
@@ -136,7 +141,8 @@ struct Handler {
 }
 
 async fn list(args: &ApplicationArgs, output: Output) -> Result<ExitCode, Failure> {
-    let bound = with_application(args, output, async |application, _| Ok(application.registered().await?)).await?;
+    let bound =
+        with_application(args, None, output, async |application, _| Ok(application.registered().await?)).await?;
     let handlers: Vec<Handler> =
         bound.into_iter().map(|bound| Handler { event: bound.event, handler: bound.handler }).collect();
     let row =
@@ -147,7 +153,7 @@ async fn list(args: &ApplicationArgs, output: Output) -> Result<ExitCode, Failur
 
 /// A person goes to the portal and comes back with a code, good for 30 s (Bitrix24 REST 12.2).
 async fn authorize(args: &ApplicationArgs, output: Output) -> Result<ExitCode, Failure> {
-    with_application(args, output, async |application, output| {
+    with_application(args, None, output, async |application, output| {
         let state = uuid::Uuid::now_v7().simple().to_string();
         let address = application.authorize_url(&state);
         let address =

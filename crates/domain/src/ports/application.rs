@@ -44,11 +44,13 @@ pub trait ApplicationControl: Send + Sync {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait WebhookRegistration: Send + Sync {
-    /// Binds every event to the handler below this base, and remembers it: handlers that vanish are bound again.
-    async fn register(&self, handler_base_url: &str) -> Result<Registration, ApplicationError>;
+    /// Binds every event to the handler below this base, or else to the one that the settings name, and remembers it:
+    /// handlers that vanish are bound again.
+    async fn register(&self, handler_base_url: Option<String>) -> Result<Registration, ApplicationError>;
 
-    /// Unbinds the handler below this base and the offline queue, and forgets it. Returns the events.
-    async fn unregister(&self, handler_base_url: &str) -> Result<Vec<String>, ApplicationError>;
+    /// Unbinds the handler below this base, or else the one that the settings name, and the offline queue, and forgets it.
+    /// Returns the events.
+    async fn unregister(&self, handler_base_url: Option<String>) -> Result<Vec<String>, ApplicationError>;
 
     /// Handlers that the portal has for this application.
     async fn registered(&self) -> Result<Vec<BoundHandler>, ApplicationError>;

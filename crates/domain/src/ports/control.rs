@@ -52,15 +52,13 @@ pub struct RunningSync {
     pub holder: Option<String>,
 }
 
-/// What became of the wish to stop a sync.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cancelled {
-    /// It was asked to stop; it ends as `cancelled` within seconds.
-    Asked(RunId),
-    /// These were queued, the oldest first, and are no more.
-    Dequeued(Vec<RunId>),
-    /// There is none.
-    NothingRunning,
+/// What became of the wish to stop an entity's syncs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cancelled {
+    /// The one that is on: it ends as `cancelled` within seconds.
+    pub asked: Option<RunId>,
+    /// Those that were queued, the oldest first, and are no more.
+    pub dequeued: Vec<RunId>,
 }
 
 /// Starts, stops and watches syncs, whichever instance does them.
@@ -70,7 +68,8 @@ pub trait SyncControl: Send + Sync {
     /// Queues a sync, unless one that serves the wish is on or queued.
     async fn start(&self, entity: EntityType, kind: RunKind) -> Result<Started, StoreError>;
 
-    /// Asks the entity's running sync to stop; what it committed stays, and the next one goes on from there.
+    /// Asks the entity's running sync to stop, and takes those that are queued out of the queue. What was committed stays,
+    /// and the next one goes on from there, unless it is started before the one that is on has ended: then it begins anew.
     async fn cancel(&self, entity: EntityType) -> Result<Cancelled, StoreError>;
 
     /// Syncs that are on or queued, in the catalogue's order.
@@ -201,7 +200,7 @@ pub struct MappingCheck {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait MappingQuery: Send + Sync {
-    /// Reads one page of records and maps it.
+    /// Reads one page of records and maps it; the answer may be some seconds old.
     async fn check(&self, entity: EntityType) -> Result<MappingCheck, SyncError>;
 }
 

@@ -20,6 +20,9 @@ use crate::stage::Stage;
 /// Events that may wait in the portal.
 const WAITING: u64 = 200;
 
+/// Events that the portal sends at once.
+const SENDERS: u64 = 8;
+
 /// How long after the last event everything must be applied: a hint rests 5 s at most, and a lease of a process that is
 /// gone is found within 5 s on the same machine.
 const SETTLED_WITHIN: Duration = Duration::from_secs(20);
@@ -100,7 +103,7 @@ async fn one_of_two_instances_is_killed_and_every_200_is_applied_in_time_by_one_
         delay_milliseconds: (0, 50),
         reorder_window: 20,
         doubled_percent: 5,
-        parallel: 8,
+        parallel: SENDERS.try_into().unwrap(),
         ..DeliveryPlan::default()
     });
     let changing = portal.clone();
@@ -122,7 +125,9 @@ async fn one_of_two_instances_is_killed_and_every_200_is_applied_in_time_by_one_
     assert!(left.sent < deliveries.sent - 1_000, "it was killed too late: {left:?}, {deliveries:?}");
     assert!(took < SETTLED_WITHIN, "{took:?}");
     assert_eq!(deliveries.answered.keys().copied().collect::<Vec<_>>(), [200], "{deliveries:?}");
-    assert!(deliveries.failed <= 8, "only what was on its way has no answer: {deliveries:?}");
+    // Of each of the portal's senders: what was on its way, and once more what the listener of a process took that was
+    // about to be gone.
+    assert!(deliveries.failed <= 2 * SENDERS, "only what was on its way has no answer: {deliveries:?}");
     assert_eq!(number(&client, syncs).await, before, "nothing but events brought it: {:#?}", log(&client).await);
     assert_eq!(number(&client, OVERLAPS).await, 0, "{:#?}", log(&client).await);
     assert_eq!(number(&client, "select count(*) from sync_logs where status in ('running', 'queued')").await, 0);

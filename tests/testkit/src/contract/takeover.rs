@@ -82,12 +82,14 @@ pub(super) async fn a_closed_run_that_was_overtaken_does_not_come_back(stores: &
 /// Somebody does not want it any more, and said so before or after it was closed.
 pub(super) async fn a_closed_run_that_was_cancelled_does_not_come_back(stores: &Stores) {
     let run = closed(stores).await;
-    assert_eq!(stores.board.cancel(deal()).await.expect("an answer"), Cancelled::Dequeued(vec![run.id]));
+    let taken_back = Cancelled { asked: None, dequeued: vec![run.id] };
+    assert_eq!(stores.board.cancel(deal()).await.expect("an answer"), taken_back);
     assert_eq!(waiting(stores).await, []);
     assert_eq!(status(stores, run.id).await, "cancelled");
     let lease = stores.lease("two").await;
     stores.runs.open(deal(), RunKind::Full, &lease).await.expect("a run");
-    assert_eq!(stores.board.cancel(deal()).await.expect("an answer"), Cancelled::Asked(run.id));
+    let asked = Cancelled { asked: Some(run.id), ..Cancelled::default() };
+    assert_eq!(stores.board.cancel(deal()).await.expect("an answer"), asked);
     stores.leases.release(&lease).await.expect("the release");
     close(stores).await;
     assert_eq!(status(stores, run.id).await, "cancelled", "that is what its process would have said");
@@ -112,12 +114,18 @@ pub(super) async fn the_status_shows_the_run_that_is_to_be_gone_on_with(stores: 
         let deals = overview.into_iter().find(|overview| overview.entity == deal()).expect("the deals");
         deals.last_run.map(|run| (run.id, run.status)).expect("a run")
     };
-    let run = closed(stores).await;
     let granted = stores.leases.acquire(Scope::Hints(deal()), "one", TTL).await.expect("a lease");
     let Grant::Granted(hints) = granted else { panic!("it is held") };
-    let later = stores.runs.open(deal(), RunKind::Webhook, &hints).await.expect("a run");
-    let ending = Ending { status: RunStatus::Cancelled, error: None };
-    stores.runs.end(later.id, &ending, &hints).await.expect("the end");
+    let events = async |status| {
+        let run = stores.runs.open(deal(), RunKind::Webhook, &hints).await.expect("a run");
+        let ending = Ending { status, error: None };
+        stores.runs.end(run.id, &ending, &hints).await.expect("the end");
+        run.id
+    };
+    let only = events(RunStatus::Cancelled).await;
+    assert_eq!(shown().await, (only, "cancelled".to_owned()), "there is no other");
+    let run = closed(stores).await;
+    events(RunStatus::Cancelled).await;
     assert_eq!(shown().await, (run.id, "interrupted".to_owned()));
     assert_eq!(waiting(stores).await, [(deal(), RunKind::Full)]);
     assert_eq!(shown().await, (run.id, "queued".to_owned()));
@@ -126,5 +134,9 @@ pub(super) async fn the_status_shows_the_run_that_is_to_be_gone_on_with(stores: 
     assert_eq!(shown().await, (run.id, "running".to_owned()));
     let ending = Ending { status: RunStatus::Failed, error: None };
     stores.runs.end(run.id, &ending, &lease).await.expect("the end");
-    assert_eq!(shown().await, (later.id, "cancelled".to_owned()), "nobody goes on with it unless somebody asks");
+    events(RunStatus::Cancelled).await;
+    assert_eq!(shown().await, (run.id, "failed".to_owned()), "a batch of events makes up for no pass over the records");
+    let next = stores.runs.open(deal(), RunKind::Incremental, &lease).await.expect("a run");
+    stores.runs.complete(next.id, Watermark(later()), &lease).await.expect("the end");
+    assert_eq!(shown().await, (next.id, "completed".to_owned()), "nobody goes on with the other unless somebody asks");
 }

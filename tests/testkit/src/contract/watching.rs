@@ -8,13 +8,13 @@ use crate::build::deal;
 /// What is asked of a run and told of it.
 pub(super) async fn a_run_is_watched_and_asked_to_stop(stores: &Stores) {
     use b24sync_domain::ports::Cancelled;
-    assert_eq!(stores.board.cancel(deal()).await.expect("an answer"), Cancelled::NothingRunning);
+    assert_eq!(stores.board.cancel(deal()).await.expect("an answer"), Cancelled::default());
     let wished = stores.runs.request(deal(), RunKind::Full).await.expect("a wish");
     let also = stores.runs.request(deal(), RunKind::Sweep).await.expect("a wish");
     let both = [(deal(), RunKind::Full), (deal(), RunKind::Sweep)];
     assert_eq!(stores.board.waiting().await.expect("the queue"), both);
     let cancelled = stores.board.cancel(deal()).await.expect("an answer");
-    assert_eq!(cancelled, Cancelled::Dequeued(vec![wished.run, also.run]));
+    assert_eq!(cancelled, Cancelled { asked: None, dequeued: vec![wished.run, also.run] });
     assert_eq!(stores.board.waiting().await.expect("the queue"), []);
     // What was cancelled before it began is over: the next wish is another run.
     let next = stores.runs.request(deal(), RunKind::Full).await.expect("a wish");
@@ -31,8 +31,17 @@ pub(super) async fn a_run_is_watched_and_asked_to_stop(stores: &Stores) {
     assert_eq!((sync.run, sync.step.as_str(), sync.expected, sync.processed), (scene.run.id, "reading", Some(40), 1));
     assert_eq!((sync.queued, sync.stopping, sync.holder.as_deref()), (false, false, Some("one")));
     assert!(!stores.board.is_cancelled(scene.run.id).await.expect("an answer"));
-    assert_eq!(stores.board.cancel(deal()).await.expect("an answer"), Cancelled::Asked(scene.run.id));
+    let behind = stores.runs.request(deal(), RunKind::Incremental).await.expect("a wish");
+    assert_eq!(behind.run, scene.run.id, "it does what is wished for");
+    let asked = async || stores.board.cancel(deal()).await.expect("an answer");
+    assert_eq!(asked().await, Cancelled { asked: Some(scene.run.id), dequeued: Vec::new() });
     assert!(stores.board.is_cancelled(scene.run.id).await.expect("an answer"));
+    // One that stops fulfils no wish any more; what waits behind it is cancelled with it.
+    let behind = stores.runs.request(deal(), RunKind::Full).await.expect("a wish");
+    assert!(behind.run != scene.run.id && !behind.coalesced, "{behind:?}");
+    assert_eq!(asked().await, Cancelled { asked: Some(scene.run.id), dequeued: vec![behind.run] });
+    let logged = stores.runs.find(scene.run.id).await.expect("the log").expect("the run");
+    assert_eq!(logged.status, "running", "until its owner ends it");
     let ending = Ending { status: RunStatus::Cancelled, error: None };
     stores.runs.end(scene.run.id, &ending, &scene.lease).await.expect("the end");
     assert_eq!(stores.board.running().await.expect("what is on"), []);

@@ -33,17 +33,17 @@ impl RunBoard for FakeStore {
                 row.run.entity == entity && row.run.kind != RunKind::Webhook && is
             }
         };
-        if let Some(row) = state.runs.iter_mut().find(of(RunStatus::Running)) {
+        let asked = state.runs.iter_mut().find(of(RunStatus::Running)).map(|row| {
             row.cancel_requested = true;
-            return Ok(Cancelled::Asked(row.run.id));
-        }
-        let mut gone = Vec::new();
+            row.run.id
+        });
+        let mut dequeued = Vec::new();
         for row in state.runs.iter_mut().filter(of(RunStatus::Queued)) {
             row.status = RunStatus::Cancelled;
             row.abandoned = false;
-            gone.push(row.run.id);
+            dequeued.push(row.run.id);
         }
-        Ok(if gone.is_empty() { Cancelled::NothingRunning } else { Cancelled::Dequeued(gone) })
+        Ok(Cancelled { asked, dequeued })
     }
 
     async fn is_cancelled(&self, run: RunId) -> Result<bool, StoreError> {

@@ -18,12 +18,15 @@ impl RunLog for FakeStore {
     async fn request(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError> {
         let mut state = self.state();
         let on = state.runs.iter().rev().find(|row| {
-            row.run.entity == entity && row.run.kind != RunKind::Webhook && row.status == RunStatus::Running
+            let is_on = row.status == RunStatus::Running && !row.cancel_requested;
+            row.run.entity == entity && row.run.kind != RunKind::Webhook && is_on
         });
         if let Some(row) = on.filter(|row| state.is_held(Scope::Sync(entity)) && row.run.kind.serves(kind)) {
             return Ok(Requested { run: row.run.id, coalesced: true });
         }
-        if let Some(position) = state.unfinished(entity, kind) {
+        let is_held = state.is_held(Scope::Sync(entity));
+        let unfinished = state.unfinished(entity, kind);
+        if let Some(position) = unfinished.filter(|at| !is_held || state.runs[*at].status != RunStatus::Running) {
             let row = &mut state.runs[position];
             let coalesced = row.status == RunStatus::Queued;
             row.status = RunStatus::Queued;

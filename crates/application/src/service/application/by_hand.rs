@@ -21,6 +21,14 @@ impl ByHand {
         ByHand { allow_loopback, handler }
     }
 
+    /// The words, for the handler below this base.
+    fn refusal_below(&self, base: Option<String>) -> ApplicationError {
+        match base.map(|base| HandlerUrl::below(&base, self.allow_loopback)).transpose() {
+            Ok(handler) => self.refusal(handler.as_ref()),
+            Err(wrong) => wrong,
+        }
+    }
+
     fn refusal(&self, handler: Option<&HandlerUrl>) -> ApplicationError {
         let handler = handler.or(self.handler.as_ref()).map(HandlerUrl::as_str);
         let unknown = format!("https://ADDRESS-OF-THIS-SERVICE{HANDLER_PATH}");
@@ -31,14 +39,12 @@ impl ByHand {
 
 #[async_trait]
 impl WebhookRegistration for ByHand {
-    async fn register(&self, handler_base_url: &str) -> Result<Registration, ApplicationError> {
-        let handler = HandlerUrl::below(handler_base_url, self.allow_loopback)?;
-        Err(self.refusal(Some(&handler)))
+    async fn register(&self, handler_base_url: Option<String>) -> Result<Registration, ApplicationError> {
+        Err(self.refusal_below(handler_base_url))
     }
 
-    async fn unregister(&self, handler_base_url: &str) -> Result<Vec<String>, ApplicationError> {
-        let handler = HandlerUrl::below(handler_base_url, self.allow_loopback)?;
-        Err(self.refusal(Some(&handler)))
+    async fn unregister(&self, handler_base_url: Option<String>) -> Result<Vec<String>, ApplicationError> {
+        Err(self.refusal_below(handler_base_url))
     }
 
     async fn registered(&self) -> Result<Vec<BoundHandler>, ApplicationError> {

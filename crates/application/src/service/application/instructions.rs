@@ -22,7 +22,7 @@ With an incoming webhook, Bitrix24 does not let a program subscribe to events. D
 4. Save, and copy the application token that the portal shows there.
 5. Add the token to BITRIX_APPLICATION_TOKENS (comma-separated; each outgoing webhook has its own) and restart the service.
 
-Until then the endpoint stays closed, and scheduled syncs bring the changes, only later.
+While no token is set, the endpoint is closed, and scheduled syncs bring the changes, only later.
 Moving a deal to another funnel sends none of these events; the next incremental sync finds it.
 "
         ),

@@ -34,8 +34,8 @@ impl Standing {
 
 #[async_trait]
 impl WebhookRegistration for ApplicationService {
-    async fn register(&self, handler_base_url: &str) -> Result<Registration, ApplicationError> {
-        let handler = HandlerUrl::below(handler_base_url, self.options.allow_loopback)?;
+    async fn register(&self, handler_base_url: Option<String>) -> Result<Registration, ApplicationError> {
+        let handler = self.handler(handler_base_url)?;
         let before = self.ports.registrations.handler().await?;
         // First, so that a process that dies on the way leaves something to go on with.
         self.ports.registrations.keep_handler(Some(handler.as_str().to_owned())).await?;
@@ -48,8 +48,8 @@ impl WebhookRegistration for ApplicationService {
         Ok(registration(&handler, wanted, &failed))
     }
 
-    async fn unregister(&self, handler_base_url: &str) -> Result<Vec<String>, ApplicationError> {
-        let handler = HandlerUrl::below(handler_base_url, self.options.allow_loopback)?;
+    async fn unregister(&self, handler_base_url: Option<String>) -> Result<Vec<String>, ApplicationError> {
+        let handler = self.handler(handler_base_url)?;
         let kept = self.ports.registrations.handler().await?;
         let is_kept = kept.as_deref().is_none_or(|kept| kept == handler.as_str());
         if is_kept {
@@ -76,6 +76,14 @@ impl WebhookRegistration for ApplicationService {
 }
 
 impl ApplicationService {
+    /// Below this base, or the one that the settings name.
+    fn handler(&self, base: Option<String>) -> Result<HandlerUrl, ApplicationError> {
+        match base {
+            Some(base) => HandlerUrl::below(&base, self.options.allow_loopback),
+            None => self.options.handler.clone().ok_or(ApplicationError::Handler { problem: "is not known" }),
+        }
+    }
+
     /// Binds again what is wanted and not bound, and returns the names. Events may have been missed meanwhile, so that
     /// syncs are wished for.
     pub(super) async fn repair(&self) -> Result<Vec<String>, ApplicationError> {
