@@ -238,8 +238,8 @@ async fn judge(
     let Guarded { ids, modified, hashes, answers } = guarded;
     let known = lock(transaction, rows.entity, ids).await?;
     let statement = guard::accept(rows.entity.type_id(), rows.read.0, ids, modified, hashes, answers);
-    let decided: Vec<(i64, bool)> = transaction.load_rows(statement).await?;
-    let accepted: HashSet<i64> = decided.iter().filter(|(_, accepted)| *accepted).map(|(id, _)| *id).collect();
+    let accepted: Vec<(i64,)> = transaction.load_rows(statement).await?;
+    let accepted: HashSet<i64> = accepted.into_iter().map(|(id,)| id).collect();
     let (accepted, refused): (Vec<RecordId>, Vec<RecordId>) =
         ids.iter().copied().partition(|id| accepted.contains(&id.get()));
     // Somebody else may have stored the same content meanwhile.

@@ -62,7 +62,7 @@ pub(crate) fn touch(entity: i16, read: i64, ids: &[RecordId]) -> Sql<'_, (BigInt
         .rows()
 }
 
-/// Step 1 of CORRECTNESS 4.1: id, accepted.
+/// Step 1 of CORRECTNESS 4.1: the ids that are accepted; the others are refused.
 pub(crate) fn accept<'a>(
     entity: i16,
     read: i64,
@@ -70,8 +70,12 @@ pub(crate) fn accept<'a>(
     modified: &'a [Option<DateTime<Utc>>],
     hashes: &'a [ContentHash],
     answers: &'a [AnswerHash],
-) -> Sql<'a, (BigInt, Bool)> {
-    sql("with i as (select * from unnest(")
+) -> Sql<'a, (BigInt,)> {
+    sql("insert into b24sync.item_state as s (entity, item_id, read_seq, write_seq, modified, hash, answer)\nselect ")
+        .bind::<SmallInt, _>(entity)
+        .text(", item_id, ")
+        .bind::<BigInt, _>(read)
+        .text(", (select nextval('b24sync.read_order')), modified, hash, answer from unnest(")
         .bind::<Array<BigInt>, _>(IdArray(ids))
         .text("::bigint[], ")
         .bind::<Array<Nullable<Timestamptz>>, _>(InstantArray(modified))
@@ -79,11 +83,7 @@ pub(crate) fn accept<'a>(
         .bind::<Array<Bytea>, _>(ContentHashes(hashes))
         .text("::bytea[], ")
         .bind::<Array<Bytea>, _>(AnswerHashes(answers))
-        .text("::bytea[]) as t(item_id, modified, hash, answer)),\nw as (\n  insert into b24sync.item_state as s (entity, item_id, read_seq, write_seq, modified, hash, answer)\n  select ")
-        .bind::<SmallInt, _>(entity)
-        .text(", item_id, ")
-        .bind::<BigInt, _>(read)
-        .text(", (select nextval('b24sync.read_order')), modified, hash, answer from i order by item_id\n  on conflict (entity, item_id) do update\n    set read_seq = excluded.read_seq, write_seq = excluded.write_seq,\n        modified = excluded.modified, hash = excluded.hash, answer = excluded.answer, deleted_at = null\n  where excluded.read_seq > s.read_seq\n    and (excluded.read_seq > s.write_seq\n         or (s.deleted_at is null\n             and (s.modified is null or excluded.modified is null\n                  or excluded.modified >= s.modified)))\n  returning s.item_id)\nselect i.item_id, w.item_id is not null as accepted from i left join w using (item_id)")
+        .text("::bytea[]) as t(item_id, modified, hash, answer) order by item_id\non conflict (entity, item_id) do update\n  set read_seq = excluded.read_seq, write_seq = excluded.write_seq,\n      modified = excluded.modified, hash = excluded.hash, answer = excluded.answer, deleted_at = null\nwhere excluded.read_seq > s.read_seq\n  and (excluded.read_seq > s.write_seq\n       or (s.deleted_at is null\n           and (s.modified is null or excluded.modified is null\n                or excluded.modified >= s.modified)))\nreturning s.item_id")
         .rows()
 }
 
