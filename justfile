@@ -47,6 +47,11 @@ fuzz *arguments:
 audit:
     cargo deny check advisories
 
+# What the program is made of, as CycloneDX 1.5, into target/b24sync.cdx.json; needs `cargo install cargo-cyclonedx`.
+sbom:
+    cargo cyclonedx --manifest-path crates/b24sync/Cargo.toml --all-features --format json --spec-version 1.5 --override-filename b24sync.cdx
+    mv crates/b24sync/b24sync.cdx.json target/
+
 # Accept new snapshots of tests after reading them.
 snapshots:
     cargo insta review

@@ -154,8 +154,8 @@ type StandingColumns = (
 
 /// In the catalogue's order. Of a time without zone, `extract` gives the seconds as if it were UTC, which it is.
 ///
-/// The last run of an entity is the one that is on or to be gone on with, else its newest pass over the records: a batch of
-/// events makes up for no pass that failed. Only where none is known, it is the newest of the log.
+/// The last run of an entity is the one that is on or to be gone on with, else the pass over its records that ended last: a
+/// batch of events makes up for no pass that failed. Only where none is known, it is the newest of the log.
 async fn standings(connection: &mut Connection, store: &PgStore) -> Result<Vec<Standing>, Trouble> {
     let tables = store.tables();
     let statement = sql("select e.entity, exists (select from pg_catalog.pg_class t join pg_catalog.pg_namespace n on n.oid = t.relnamespace where t.relname = e.name and n.nspname = ")
@@ -174,9 +174,9 @@ async fn standings(connection: &mut Connection, store: &PgStore) -> Result<Vec<S
         .table(tables.logs())
         .text(" as l on l.id = coalesce((select r.run_id from b24sync.runs r where r.resumable and r.entity = e.entity and r.kind <> 'webhook' and (r.status = 'running' or r.abandoned or r.status = 'queued' and r.opened > 0) and exists (select from ")
         .table(tables.logs())
-        .text(" as known where known.id = r.run_id) order by r.status = 'running' desc, r.run_id limit 1), (select max(newest.run_id) from (values ('full'), ('incremental'), ('sweep')) as k(kind), lateral (select r.run_id from b24sync.runs r where r.entity = e.entity and r.kind = k.kind and exists (select from ")
+        .text(" as known where known.id = r.run_id) order by r.status = 'running' desc, r.run_id limit 1), (select r.run_id from b24sync.runs r where r.entity = e.entity and r.finished_at is not null and r.kind <> 'webhook' and r.opened > 0 and exists (select from ")
         .table(tables.logs())
-        .text(" as known where known.id = r.run_id) order by r.started_at desc limit 1) as newest), (select log.id from ")
+        .text(" as known where known.id = r.run_id) order by r.finished_at desc limit 1), (select log.id from ")
         .table(tables.logs())
         .text(" as log where log.entity_type = e.key order by log.id desc limit 1)) order by e.place")
         .rows::<StandingColumns>();

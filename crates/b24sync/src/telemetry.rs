@@ -29,7 +29,11 @@ pub fn install(cli: &Cli) {
         "b24sync_embedded_postgres",
     ];
     let directives = ours.iter().map(|name| format!("{name}={level}")).collect::<Vec<_>>().join(",");
-    let chosen = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("warn,{directives}")));
+    // An empty value counts as not set, as everywhere.
+    let given = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|given| !given.trim().is_empty());
+    let chosen = given
+        .and_then(|given| EnvFilter::try_new(given).ok())
+        .unwrap_or_else(|| EnvFilter::new(format!("warn,{directives}")));
     let filter = if matches!(level, "debug" | "trace") { chosen } else { without_clients(chosen) };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second installation, as tests that run commands in one process make it, changes nothing.

@@ -421,6 +421,9 @@ pub enum SyncError {
         /// How many rows stand in question, as far as they were counted.
         count: usize,
     },
+    /// This process was given no portal to ask.
+    #[error("this instance has no portal; ask one that has, or set BITRIX_WEBHOOK_URL for this one")]
+    NoPortal,
     /// The same records were read and lost against other reads again and again.
     #[error("{count} records of `{entity}` were changed by another process each time they were read")]
     Contested {
@@ -448,6 +451,7 @@ impl SyncError {
         match self {
             SyncError::AlreadyRunning { .. }
             | SyncError::AnotherPortal { .. }
+            | SyncError::NoPortal
             | SyncError::DeletionsHeld { .. }
             | SyncError::NothingVisible { .. } => ErrorKind::Conflict,
             SyncError::Source { source, .. } => match source.remedy() {
@@ -475,7 +479,7 @@ impl SyncError {
                 source,
                 StoreError::LeaseLost { .. } | StoreError::UnsupportedColumn { .. } | StoreError::CannotAdopt { .. }
             ),
-            SyncError::AnotherPortal { .. } => false,
+            SyncError::AnotherPortal { .. } | SyncError::NoPortal => false,
             SyncError::AlreadyRunning { .. }
             | SyncError::MissingField { .. }
             | SyncError::DeletionsHeld { .. }
@@ -490,9 +494,10 @@ impl SyncError {
             SyncError::Source { source, .. } => source.remedy(),
             SyncError::Store { source, .. } => source.remedy(),
             SyncError::AlreadyRunning { .. } | SyncError::Contested { .. } => Remedy::Retry { after: None },
-            SyncError::AnotherPortal { .. } | SyncError::DeletionsHeld { .. } | SyncError::NothingVisible { .. } => {
-                Remedy::Operator
-            }
+            SyncError::AnotherPortal { .. }
+            | SyncError::NoPortal
+            | SyncError::DeletionsHeld { .. }
+            | SyncError::NothingVisible { .. } => Remedy::Operator,
             SyncError::MissingField { .. } => Remedy::GiveUp,
         }
     }
@@ -505,6 +510,7 @@ impl SyncError {
             SyncError::AnotherPortal { .. } => {
                 "use another database for another portal; if it is the same portal under a new address, run the sync once with `--portal-moved`"
             }
+            SyncError::NoPortal => "set BITRIX_WEBHOOK_URL",
             SyncError::AlreadyRunning { .. } => "wait for it, or watch it with `b24sync status`",
             SyncError::DeletionsHeld { kind: RunKind::Sweep | RunKind::Incremental | RunKind::Webhook, .. } => {
                 "look whether they are really gone in the portal; then run `b24sync sync ENTITY` and confirm the run that it names"

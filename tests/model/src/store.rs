@@ -274,6 +274,10 @@ impl RunLog for ModelStore {
         self.call("request", self.inner().request(entity, kind), |_, _| {}).await
     }
 
+    async fn request_anew(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError> {
+        self.call("request anew", self.inner().request_anew(entity, kind), |_, _| {}).await
+    }
+
     async fn withdraw(&self, run: RunId) -> Result<(), StoreError> {
         self.inner().withdraw(run).await
     }

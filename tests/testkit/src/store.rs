@@ -64,6 +64,9 @@ struct RunRow {
     abandoned: bool,
     /// Place in the order of ends; 0 while it has not ended.
     ended: i64,
+    /// Place in the same order of when it was wished for last, and of when it was opened last.
+    wished: i64,
+    opened: i64,
 }
 
 impl RunRow {
@@ -78,6 +81,8 @@ impl RunRow {
             cancel_requested: false,
             abandoned: false,
             ended: 0,
+            wished: 0,
+            opened: 0,
         }
     }
 }
@@ -208,21 +213,22 @@ impl State {
         self.runs.iter().rposition(|row| row.run.entity == entity && row.run.kind == kind && waits(row))
     }
 
-    /// The run of an entity that is on or to be gone on with, else its newest one that is no batch of events, if there is.
+    /// The run of an entity that is on or to be gone on with, else the pass that ended last, if one did.
     fn last_run(&self, entity: EntityType) -> Option<&RunRow> {
         let on = |row: &&RunRow| {
             let queued_again = row.status == RunStatus::Queued && row.run.resumed;
             row.run.kind != RunKind::Webhook && (row.status == RunStatus::Running || row.abandoned || queued_again)
         };
         let of_entity = || self.runs.iter().filter(|row| row.run.entity == entity);
-        let is_pass = |row: &&RunRow| row.run.kind != RunKind::Webhook;
-        of_entity().find(on).or_else(|| of_entity().rfind(is_pass)).or_else(|| of_entity().next_back())
+        let ended = of_entity().filter(|row| row.run.kind != RunKind::Webhook && row.run.resumed && row.ended > 0);
+        of_entity().find(on).or_else(|| ended.max_by_key(|row| row.ended)).or_else(|| of_entity().next_back())
     }
 
     /// Queued runs whose work this one has done.
     fn serve_others(&mut self, run: &Run, status: RunStatus) {
+        let opened = self.run(run.id).map_or(0, |row| row.opened);
         for row in &mut self.runs {
-            let served = run.kind != row.run.kind && run.kind.serves(row.run.kind);
+            let served = run.kind != row.run.kind && run.kind.serves(row.run.kind) && row.wished < opened;
             if row.run.entity == run.entity && row.status == RunStatus::Queued && served {
                 row.status = status;
                 row.error = Some(format!("done by run {}", run.id));
@@ -262,8 +268,10 @@ impl State {
             quarantined: 0,
             resumed: false,
         };
-        let started = self.clock;
-        self.runs.push(RunRow::new(run.clone(), started, status));
+        let mut row = RunRow::new(run.clone(), self.clock, status);
+        row.wished = self.draw();
+        row.opened = if status == RunStatus::Running { row.wished } else { 0 };
+        self.runs.push(row);
         run
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::web;
 use b24sync_domain::ports::{EntityOverview, RunningSync, StatusQuery, SyncControl};
+use b24sync_domain::run::RunKind;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,7 +15,7 @@ use crate::problem::Problem;
 /// How every entity stands.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StatusAnswer {
-    /// `running` when a sync is on or queued, else `idle`.
+    /// `running` when a sync is on or queued, else `idle`; batches of events do not count.
     overall_status: &'static str,
     entities: Vec<EntityStatus>,
 }
@@ -77,7 +78,9 @@ pub(crate) async fn status(
     syncs: web::Data<dyn SyncControl>,
 ) -> Result<web::Json<StatusAnswer>, Problem> {
     // In this order, a sync that ends in between is shown as it was rather than as two things at once.
-    let running = syncs.running().await?;
+    let mut running = syncs.running().await?;
+    // A batch of events comes every few seconds, and would hide how the last pass over the records ended.
+    running.retain(|sync| sync.kind != RunKind::Webhook);
     let overview = query.overview().await?;
     Ok(web::Json(StatusAnswer {
         overall_status: if running.is_empty() { "idle" } else { "running" },

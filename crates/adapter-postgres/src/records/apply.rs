@@ -8,9 +8,9 @@ use b24sync_domain::mapping::answer::AnswerHash;
 use b24sync_domain::mapping::rows::{Column, ContentHash, Rejection, RowBatch};
 use chrono::{DateTime, Utc};
 
+use super::copy;
 use crate::connection::Connection;
 use crate::error::{Failure, Trouble};
-use crate::sql::copy::{self, RowWriter};
 use crate::sql::guard::Touched;
 use crate::sql::upsert::RowTimes;
 use crate::sql::{Table, guard, upsert};
@@ -21,12 +21,6 @@ const STATEMENT_BYTES: usize = 1024 * 1024;
 
 /// Rows that one statement carries at least, however wide they are: fewer would cost more round trips than memory.
 const MIN_ROWS_AT_ONCE: usize = 100;
-
-/// Rows for which a `COPY` is worth its round trips.
-const MIN_ROWS_TO_COPY: usize = 50;
-
-/// Bytes of a `COPY` that are sent at once.
-const COPY_BYTES: usize = 64 * 1024;
 
 /// How much trust there is in the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +162,7 @@ async fn part(
         .collect();
     let is_new = verdicts.all_new && equal.len() == there.len();
     let copied = match trust {
-        Trust::Full if is_new => copy(transaction, destination.table, rows, &keep).await?,
+        Trust::Full if is_new => copy::rows(transaction, destination.table, rows, &keep).await?,
         Trust::Full | Trust::None => None,
     };
     let written = match copied {
@@ -301,36 +295,6 @@ pub(super) async fn still_there(
     Ok(present.into_iter().filter_map(|(id,)| RecordId::new(id.parse().ok()?)).collect())
 }
 
-/// Copies rows of which nothing is known into a table that we made, which is what a first load consists of; `None` where
-/// that is not possible. Should the table have one of them after all, it is refused like bad data.
-async fn copy(
-    transaction: &mut Transaction,
-    table: Table<'_>,
-    rows: &RowBatch,
-    keep: &[bool],
-) -> Result<Option<u64>, Trouble> {
-    let kept = keep.iter().filter(|keep| **keep).count();
-    if kept < MIN_ROWS_TO_COPY {
-        return Ok(None);
-    }
-    let Some((now,)) = transaction.load_row(copy::time_for_our_table(rows.entity)).await? else { return Ok(None) };
-    let mut writer = RowWriter::new(&rows.columns, now);
-    let mut copy = transaction.copy_in(&copy::copy(table, &rows.columns)).await?;
-    for ((row, id), _) in rows.ids.iter().enumerate().zip(keep).filter(|(_, keep)| **keep) {
-        if writer.row(*id, row).is_none() {
-            return Err(Failure::not_for_copy().into());
-        }
-        if writer.len() >= COPY_BYTES {
-            copy.send(writer.take()).await?;
-        }
-    }
-    writer.end();
-    copy.send(writer.take()).await?;
-    let copied = copy.finish().await?;
-    complete(usize::try_from(copied).unwrap_or(usize::MAX), kept)?;
-    Ok(Some(copied))
-}
-
 /// Writes the rows to keep, in statements of a bearable size: a statement's binds are in memory three times, as
 /// columns, serialised, and as the message that is sent.
 async fn write(
@@ -366,7 +330,7 @@ async fn write_part(
 }
 
 /// Fails when a trigger or a rule of the user's swallowed rows: what is remembered of them would be a lie.
-fn complete(written: usize, sent: usize) -> Result<(), Trouble> {
+pub(super) fn complete(written: usize, sent: usize) -> Result<(), Trouble> {
     if written == sent {
         return Ok(());
     }

@@ -49,7 +49,7 @@ fn running_sync(row: RunningRow) -> Option<RunningSync> {
 }
 
 async fn running(connection: &mut Connection) -> Result<Vec<RunningSync>, Trouble> {
-    let statement = sql("select r.run_id, r.entity, r.kind, r.status = 'queued', r.cancel_requested, r.step, r.processed, r.expected, ((r.processed - r.processed_before) / nullif(extract(epoch from clock_timestamp() - r.opened_at), 0))::float8, r.started_at, l.holder from b24sync.runs r join ")
+    let statement = sql("select r.run_id, r.entity, r.kind, r.status = 'queued', r.cancel_requested, case when r.status = 'queued' then '' else r.step end, r.processed, r.expected, ((r.processed - r.processed_before) / nullif(extract(epoch from clock_timestamp() - r.opened_at), 0))::float8, r.started_at, l.holder from b24sync.runs r join ")
         .entities()
         .text(" on e.entity = r.entity left join b24sync.leases l on l.scope = ")
         .text(SCOPE_OF_RUN)

@@ -64,7 +64,16 @@ impl RunLog for PgStore {
     async fn request(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError> {
         retrying("asking for a run", || async {
             let mut transaction = self.begin().await?;
-            let work = Box::pin(request::request(&mut transaction, self.tables(), entity, kind)).await;
+            let work = Box::pin(request::request(&mut transaction, self.tables(), (entity, kind), false)).await;
+            transaction.finish(work).await
+        })
+        .await
+    }
+
+    async fn request_anew(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError> {
+        retrying("asking for a run", || async {
+            let mut transaction = self.begin().await?;
+            let work = Box::pin(request::request(&mut transaction, self.tables(), (entity, kind), true)).await;
             transaction.finish(work).await
         })
         .await

@@ -113,7 +113,7 @@ async fn close_others(
     let logs = tables.logs();
     let statement = sql("with closed as (update b24sync.runs set resumable = (kind <> ")
         .bind::<Text, _>(kind.as_str())
-        .text("), status = case when status = 'running' or status = 'queued' and kind = ")
+        .text("), status = case when status = 'running' and cancel_requested then 'cancelled' when status = 'running' or status = 'queued' and kind = ")
         .bind::<Text, _>(kind.as_str())
         .text(" then 'interrupted' else status end, finished_at = case when status = 'queued' and kind <> ")
         .bind::<Text, _>(kind.as_str())
@@ -129,9 +129,9 @@ async fn close_others(
         .bind::<BigInt, _>(keep.map_or(-1, |run| run.0))
         .text(" returning run_id, status) update ")
         .table(logs)
-        .text(" as l set status = 'interrupted', completed_at = ")
+        .text(" as l set status = closed.status, completed_at = ")
         .text(tables.now(logs, "completed_at"))
-        .text(" from closed where l.id = closed.run_id and closed.status = 'interrupted' and l.status in ('running', 'queued')");
+        .text(" from closed where l.id = closed.run_id and closed.status in ('interrupted', 'cancelled') and l.status in ('running', 'queued')");
     connection.perform(statement).await?;
     Ok(())
 }
@@ -184,7 +184,7 @@ pub(super) async fn begin(
         .bind::<BigInt, _>(start)
         .text(", ")
         .bind::<Integer, _>(i32::from(status == RunStatus::Running))
-        .text(", clock_timestamp()) on conflict (run_id) do update set entity = excluded.entity, kind = excluded.kind, status = excluded.status, start_seq = excluded.start_seq, opened = excluded.opened, opened_at = excluded.opened_at, processed_before = 0, cancel_requested = false, abandoned = false, step = '', expected = null, resumable = true, cursor = 0, source_start = null, processed = 0, quarantined = 0, started_at = clock_timestamp(), finished_at = null");
+        .text(", clock_timestamp()) on conflict (run_id) do update set entity = excluded.entity, kind = excluded.kind, status = excluded.status, start_seq = excluded.start_seq, opened = excluded.opened, opened_at = excluded.opened_at, processed_before = 0, cancel_requested = false, abandoned = false, step = '', expected = null, resumable = true, cursor = 0, source_start = null, processed = 0, quarantined = 0, started_at = clock_timestamp(), wished_at = clock_timestamp(), finished_at = null");
     connection.perform(statement).await?;
     Ok(Run {
         id: RunId(id),

@@ -15,14 +15,16 @@ use crate::system_tables::SystemTables;
 /// Whether somebody holds the lease with the name that follows, and a parenthesis.
 const IS_HELD: &str = "exists (select from b24sync.leases l where l.expires_at > clock_timestamp() and l.scope = ";
 
+/// `anew`: no run that is on will do.
 pub(super) async fn request(
     connection: &mut Connection,
     tables: &SystemTables,
-    entity: EntityType,
-    kind: RunKind,
+    (entity, kind): (EntityType, RunKind),
+    anew: bool,
 ) -> Result<Requested, Trouble> {
     connection.perform(ddl::lock_wishes(entity.type_id())).await?;
-    if let Some((run, on)) = running(connection, entity).await?
+    if !anew
+        && let Some((run, on)) = running(connection, entity).await?
         && on.parse().is_ok_and(|on: RunKind| on.serves(kind))
     {
         return Ok(Requested { run, coalesced: true });
@@ -73,7 +75,7 @@ async fn queue_again(
     if !kind.is_resumable() {
         return Ok(None);
     }
-    let statement = sql("update b24sync.runs as r set status = 'queued', finished_at = null, abandoned = false, cancel_requested = false where r.run_id = (select max(run_id) from b24sync.runs where resumable and entity = ")
+    let statement = sql("update b24sync.runs as r set status = 'queued', wished_at = clock_timestamp(), finished_at = null, abandoned = false, cancel_requested = false where r.run_id = (select max(run_id) from b24sync.runs where resumable and entity = ")
         .bind::<SmallInt, _>(entity.type_id())
         .text(" and kind = ")
         .bind::<Text, _>(kind.as_str())

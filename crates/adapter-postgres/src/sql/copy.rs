@@ -75,9 +75,11 @@ impl<'a> RowWriter<'a> {
         self.out.len()
     }
 
-    /// What was written so far.
+    /// What was written so far; there will be about as much again.
     pub(crate) fn take(&mut self) -> bytes::Bytes {
-        self.out.split().freeze()
+        let taken = self.out.split().freeze();
+        self.out.reserve(taken.len());
+        taken
     }
 }
 

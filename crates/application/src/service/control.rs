@@ -90,8 +90,8 @@ impl SettingsControl for ControlService {
         if switched_on && changed.settings.enabled && changed.settings.webhook_enabled {
             // Events that came while they were switched off were not kept, and nothing was made up for meanwhile if the
             // entity was off as well.
-            self.ports.runs.request(change.entity, RunKind::Incremental).await?;
-            self.ports.runs.request(change.entity, RunKind::Sweep).await?;
+            self.ports.runs.request_anew(change.entity, RunKind::Incremental).await?;
+            self.ports.runs.request_anew(change.entity, RunKind::Sweep).await?;
         }
         Ok(changed.settings)
     }

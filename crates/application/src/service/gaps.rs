@@ -7,7 +7,7 @@ use b24sync_domain::entity::EntityType;
 use b24sync_domain::error::{Chain, StoreError};
 use b24sync_domain::inbox::{BEAT_EVERY, SILENT_AFTER, leaves_a_gap};
 use b24sync_domain::ports::{Beat, EventInbox};
-use b24sync_domain::run::{RunKind, RunStatus};
+use b24sync_domain::run::RunKind;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -79,16 +79,11 @@ impl Watch {
         Ok(())
     }
 
-    /// Wishes for what is missing. A run that is on already may have read what changed in the gap before it changed: it
-    /// does not count, and the wish is made again once it has ended.
+    /// Wishes for what is missing. A run that is on already may have read what changed in the gap before it changed.
     async fn heal(&mut self, ports: &ServicePorts) -> Result<(), StoreError> {
-        for (entity, kind) in self.missing.clone() {
-            let requested = ports.runs.request(entity, kind).await?;
-            let is_on = requested.coalesced
-                && ports.runs.find(requested.run).await?.is_some_and(|run| run.status == RunStatus::Running.as_str());
-            if !is_on {
-                self.missing.remove(&(entity, kind));
-            }
+        while let Some(&(entity, kind)) = self.missing.first() {
+            ports.runs.request_anew(entity, kind).await?;
+            self.missing.pop_first();
         }
         Ok(())
     }

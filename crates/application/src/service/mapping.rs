@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use b24sync_domain::entity::EntityType;
-use b24sync_domain::error::SyncError;
+use b24sync_domain::error::{SourceError, SyncError};
 use b24sync_domain::mapping::{TimestampStyle, rows};
 use b24sync_domain::portal::BoundStyle;
 use b24sync_domain::ports::{FieldCheck, MappingCheck, MappingQuery, NewsQuery};
@@ -26,20 +26,26 @@ const FAR: i64 = 4_102_444_800;
 /// How long an answer is given again.
 const KEPT_FOR: Duration = Duration::from_secs(5);
 
-/// The last answer about an entity, and when it was found; whoever asks meanwhile waits for the one that is being found.
-type Kept = Mutex<Option<(Instant, MappingCheck)>>;
+/// What came of the last attempt with an entity. Whoever asks meanwhile waits for it.
+#[derive(Default)]
+struct Kept {
+    /// The last answer, and when it was found.
+    answer: Option<(Instant, MappingCheck)>,
+    /// When there was none.
+    failed: Option<Instant>,
+}
 
 /// Implements [`MappingQuery`] over the portal and what is known of the table.
 pub struct MappingService {
     ports: Ports,
     timestamps: TimestampStyle,
-    kept: HashMap<EntityType, Kept>,
+    kept: HashMap<EntityType, Mutex<Kept>>,
 }
 
 impl MappingService {
     /// Over these ports.
     pub fn new(ports: Ports, timestamps: TimestampStyle) -> MappingService {
-        let kept = EntityType::all().map(|entity| (entity, Kept::default())).collect();
+        let kept = EntityType::all().map(|entity| (entity, Mutex::default())).collect();
         MappingService { ports, timestamps, kept }
     }
 
@@ -65,15 +71,25 @@ impl MappingService {
 #[async_trait]
 impl MappingQuery for MappingService {
     async fn check(&self, entity: EntityType) -> Result<MappingCheck, SyncError> {
+        let asked = Instant::now();
         let Some(kept) = self.kept.get(&entity) else { return self.try_now(entity).await };
         let mut kept = kept.lock().await;
-        if let Some((at, answer)) = kept.as_ref()
+        if let Some((at, answer)) = &kept.answer
             && at.elapsed() < KEPT_FOR
         {
             return Ok(answer.clone());
         }
-        let answer = self.try_now(entity).await?;
-        *kept = Some((Instant::now(), answer.clone()));
-        Ok(answer)
+        if kept.failed.is_some_and(|failed| failed >= asked) {
+            // All that waited would fail one after the other.
+            let source = "an attempt that was under way has failed".into();
+            let source = SourceError::Unavailable { method: format!("crm.{entity}.list"), source };
+            return Err(SyncError::Source { entity, source });
+        }
+        let found = self.try_now(entity).await;
+        match &found {
+            Ok(answer) => kept.answer = Some((Instant::now(), answer.clone())),
+            Err(_) => kept.failed = Some(Instant::now()),
+        }
+        found
     }
 }

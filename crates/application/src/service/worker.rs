@@ -121,7 +121,10 @@ async fn run(
     let wish = Wish { entity, kind, ids: &[], confirmed: None, timestamps };
     match start::now(ports, wish, stop).await {
         Ok(Some(Outcome::Ran(summary))) if summary.status == RunStatus::Cancelled && stop.is_cancelled() => {
-            // The service stops, not the sync.
+            // The service stops, not the sync, unless somebody wants that as well.
+            if service.board.is_cancelled(summary.run).await.unwrap_or_default() {
+                return None;
+            }
             if let Err(error) = service.runs.request(entity, summary.kind).await {
                 tracing::warn!(entity = %entity, error = %Chain(&error), "could not queue the sync again; the schedule does");
             }

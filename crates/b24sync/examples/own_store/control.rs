@@ -179,6 +179,10 @@ impl RunLog for Documents {
         Ok(Requested { run: run.id, coalesced: false })
     }
 
+    async fn request_anew(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError> {
+        self.request(entity, kind).await
+    }
+
     async fn withdraw(&self, run: RunId) -> Result<(), StoreError> {
         let mut state = self.state();
         let row = state.control.row(run)?;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use b24sync_adapter_supabase::{SupabaseAuthenticator, SupabaseSettings};
 use b24sync_domain::access::{Identity, Refusal};
 use b24sync_domain::entity::EntityType;
-use b24sync_domain::error::{Chain, SourceError, SyncError};
+use b24sync_domain::error::{Chain, SyncError};
 use b24sync_domain::ports::{Authenticator, Clock, MappingCheck, MappingQuery, MetricsQuery};
 use chrono::{DateTime, Utc};
 
@@ -48,9 +48,8 @@ pub struct NoPortal;
 
 #[async_trait]
 impl MappingQuery for NoPortal {
-    async fn check(&self, entity: EntityType) -> Result<MappingCheck, SyncError> {
-        let source = "this instance has no portal: set BITRIX_WEBHOOK_URL, or ask another one".into();
-        Err(SyncError::Source { entity, source: SourceError::Unavailable { method: "crm".to_owned(), source } })
+    async fn check(&self, _entity: EntityType) -> Result<MappingCheck, SyncError> {
+        Err(SyncError::NoPortal)
     }
 }
 

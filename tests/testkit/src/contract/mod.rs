@@ -196,6 +196,7 @@ where
         deletions::live_records_are_listed_by_range
         wishes::wishes_for_the_same_run_coalesce
         wishes::a_full_run_does_what_smaller_wishes_wanted
+        wishes::a_wish_that_a_run_does_not_fulfil_outlives_it
         wishes::a_sweep_is_never_resumed_and_stands_for_nothing
         tables::changes_of_fields_are_remembered_until_they_have_reached_all_records
         tables::a_full_run_that_completes_brings_the_changes_that_it_covers

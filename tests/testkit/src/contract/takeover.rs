@@ -139,4 +139,12 @@ pub(super) async fn the_status_shows_the_run_that_is_to_be_gone_on_with(stores: 
     let next = stores.runs.open(deal(), RunKind::Incremental, &lease).await.expect("a run");
     stores.runs.complete(next.id, Watermark(later()), &lease).await.expect("the end");
     assert_eq!(shown().await, (next.id, "completed".to_owned()), "nobody goes on with the other unless somebody asks");
+    // It keeps its number, and ends last.
+    let again = stores.runs.open(deal(), RunKind::Full, &lease).await.expect("a run");
+    assert_eq!(again.id, run.id);
+    stores.runs.end(run.id, &ending, &lease).await.expect("the end");
+    assert_eq!(shown().await, (run.id, "failed".to_owned()));
+    let wished = stores.runs.request(deal(), RunKind::Sweep).await.expect("a wish");
+    stores.runs.withdraw(wished.run).await.expect("the withdrawal");
+    assert_eq!(shown().await, (run.id, "failed".to_owned()), "what never began says nothing");
 }

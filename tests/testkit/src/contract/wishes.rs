@@ -59,6 +59,31 @@ pub(super) async fn a_full_run_does_what_smaller_wishes_wanted(stores: &Stores) 
     assert_eq!(logged.status, "cancelled");
 }
 
+/// What a run read before somebody wished for another one may have changed since.
+pub(super) async fn a_wish_that_a_run_does_not_fulfil_outlives_it(stores: &Stores) {
+    let at = Watermark(portal_time(0).with_timezone(&Utc));
+    let status = async |run| stores.runs.find(run).await.expect("the log").expect("the run").status;
+    let lease = stores.lease("one").await;
+    let run = stores.runs.open(deal(), RunKind::Full, &lease).await.expect("a run");
+    let anew = async || stores.runs.request_anew(deal(), RunKind::Incremental).await.expect("a wish");
+    let wished = anew().await;
+    assert!(wished.run != run.id && !wished.coalesced);
+    let same = anew().await;
+    assert_eq!((same.run, same.coalesced), (wished.run, true));
+    stores.runs.complete(run.id, at, &lease).await.expect("the end");
+    assert_eq!((status(run.id).await, status(wished.run).await), ("completed".to_owned(), "queued".to_owned()));
+    let opened = stores.runs.open(deal(), RunKind::Incremental, &lease).await.expect("a run");
+    assert_eq!(opened.id, wished.run);
+    stores.runs.complete(opened.id, at, &lease).await.expect("the end");
+    // One that was asked to stop, and was done before it heard of it.
+    let run = stores.runs.open(deal(), RunKind::Full, &lease).await.expect("a run");
+    stores.board.cancel(deal()).await.expect("an answer");
+    let wished = stores.runs.request(deal(), RunKind::Incremental).await.expect("a wish");
+    assert!(wished.run != run.id && !wished.coalesced);
+    stores.runs.complete(run.id, at, &lease).await.expect("the end");
+    assert_eq!(status(wished.run).await, "queued");
+}
+
 /// A sweep draws its conclusions from one listing, and says nothing about the content of records.
 pub(super) async fn a_sweep_is_never_resumed_and_stands_for_nothing(stores: &Stores) {
     let lease = stores.lease("one").await;

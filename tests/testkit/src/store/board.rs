@@ -60,7 +60,7 @@ impl RunBoard for FakeStore {
                 kind: row.run.kind,
                 queued: row.status == RunStatus::Queued,
                 stopping: row.cancel_requested,
-                step: row.step.to_owned(),
+                step: if row.status == RunStatus::Queued { String::new() } else { row.step.to_owned() },
                 processed: row.run.processed,
                 expected: row.expected,
                 per_second: None,

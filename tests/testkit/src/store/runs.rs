@@ -16,19 +16,29 @@ use super::{FakeStore, logged};
 #[async_trait]
 impl RunLog for FakeStore {
     async fn request(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError> {
-        let mut state = self.state();
-        let on = state.runs.iter().rev().find(|row| {
-            let is_on = row.status == RunStatus::Running && !row.cancel_requested;
-            row.run.entity == entity && row.run.kind != RunKind::Webhook && is_on
-        });
-        if let Some(row) = on.filter(|row| state.is_held(Scope::Sync(entity)) && row.run.kind.serves(kind)) {
-            return Ok(Requested { run: row.run.id, coalesced: true });
+        let on = {
+            let state = self.state();
+            let on = state.runs.iter().rev().find(|row| {
+                let is_on = row.status == RunStatus::Running && !row.cancel_requested;
+                row.run.entity == entity && row.run.kind != RunKind::Webhook && is_on
+            });
+            on.filter(|row| state.is_held(Scope::Sync(entity)) && row.run.kind.serves(kind)).map(|row| row.run.id)
+        };
+        if let Some(run) = on {
+            return Ok(Requested { run, coalesced: true });
         }
+        self.request_anew(entity, kind).await
+    }
+
+    async fn request_anew(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError> {
+        let mut state = self.state();
+        let wished = state.draw();
         let is_held = state.is_held(Scope::Sync(entity));
         let unfinished = state.unfinished(entity, kind);
         if let Some(position) = unfinished.filter(|at| !is_held || state.runs[*at].status != RunStatus::Running) {
             let row = &mut state.runs[position];
             let coalesced = row.status == RunStatus::Queued;
+            row.wished = if coalesced { row.wished } else { wished };
             row.status = RunStatus::Queued;
             row.abandoned = false;
             row.cancel_requested = false;
@@ -62,12 +72,14 @@ impl RunLog for FakeStore {
         let mut state = self.state();
         state.fence(lease)?;
         let hints_are_free = !state.is_held(Scope::Hints(entity));
+        let place = state.draw();
         for row in &mut state.runs {
             // Runs over named records have an owner of their own, or none any more.
             let same = Scope::of(row.run.entity, row.run.kind) == Scope::of(entity, kind);
             let left = row.run.entity == entity && row.run.kind == RunKind::Webhook && hints_are_free;
             if (same || left) && row.status == RunStatus::Running {
-                row.status = RunStatus::Interrupted;
+                row.status = if row.cancel_requested { RunStatus::Cancelled } else { RunStatus::Interrupted };
+                row.ended = place;
             }
             row.abandoned &= !same;
         }
@@ -77,6 +89,7 @@ impl RunLog for FakeStore {
             row.status = RunStatus::Running;
             row.error = None;
             row.cancel_requested = false;
+            row.opened = begun.0;
             if !row.run.resumed {
                 // It only waited so far: what was read meanwhile was not read by it.
                 row.started = started;
@@ -94,6 +107,7 @@ impl RunLog for FakeStore {
             row.status = RunStatus::Running;
             row.run.kind = kind;
             row.run.start = begun;
+            row.opened = begun.0;
             row.started = started;
             let run = row.run.clone();
             row.run.resumed = true;
@@ -169,11 +183,12 @@ impl RunLog for FakeStore {
     async fn close_abandoned(&self) -> Result<u64, StoreError> {
         let mut state = self.state();
         let held: HashSet<Scope> = Scope::of_runs().filter(|scope| state.is_held(*scope)).collect();
-        let mut closed = 0;
+        let (mut closed, place) = (0, state.draw());
         for row in &mut state.runs {
             if row.status == RunStatus::Running && !held.contains(&Scope::of(row.run.entity, row.run.kind)) {
                 row.abandoned = row.run.kind != RunKind::Webhook && !row.cancel_requested;
                 row.status = if row.cancel_requested { RunStatus::Cancelled } else { RunStatus::Interrupted };
+                row.ended = place;
                 closed += 1;
             }
         }
