@@ -81,7 +81,11 @@ async fn with_application<T>(
     let database = DatabaseSettings::new(&args.database, &mut problems);
     let portal = PortalSettings::new(&args.portal, &mut problems);
     let allow_loopback = portal.allow_loopback;
-    let handler = settings::handler(base, allow_loopback, &mut problems);
+    let handler = base.and_then(|base| {
+        HandlerUrl::below(base, allow_loopback)
+            .map_err(|error| problems.add(format!("{error}; example: https://sync.example.com")))
+            .ok()
+    });
     let portal = wiring::source(&portal, &mut problems);
     problems.check()?;
     let portal = wiring::built(portal)?;
