@@ -29,15 +29,18 @@ pub fn install(cli: &Cli) {
         "b24sync_embedded_postgres",
     ];
     let directives = ours.iter().map(|name| format!("{name}={level}")).collect::<Vec<_>>().join(",");
-    // An empty value counts as not set, as everywhere.
-    let given = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|given| !given.trim().is_empty());
-    let chosen = given
-        .and_then(|given| EnvFilter::try_new(given).ok())
-        .unwrap_or_else(|| EnvFilter::new(format!("warn,{directives}")));
+    let chosen = given_filter().unwrap_or_else(|| EnvFilter::new(format!("warn,{directives}")));
     let filter = if matches!(level, "debug" | "trace") { chosen } else { without_clients(chosen) };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second installation, as tests that run commands in one process make it, changes nothing.
     let _ = if std::io::stderr().is_terminal() { builder.try_init() } else { builder.json().try_init() };
+}
+
+/// What `RUST_LOG` says; an empty value counts as not set, as everywhere.
+#[expect(clippy::disallowed_methods, reason = "the variable is the logging crate's own, and no argument of ours")]
+fn given_filter() -> Option<EnvFilter> {
+    let given = std::env::var(EnvFilter::DEFAULT_ENV).ok()?;
+    if given.trim().is_empty() { None } else { EnvFilter::try_new(given).ok() }
 }
 
 /// The filter without what is said of connections, unless it names their crate.

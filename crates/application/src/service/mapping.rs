@@ -1,6 +1,6 @@
 //! A dry run of the mapping on a sample: what would become of the values of each field.
 //!
-//! Each costs the portal requests, of which it grants few: however many ask, an entity is tried once in [`KEPT_FOR`].
+//! Each costs the portal requests, of which it grants few: however many ask, an entity is tried once in some seconds.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
