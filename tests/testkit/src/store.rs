@@ -64,7 +64,7 @@ struct RunRow {
     abandoned: bool,
     /// Place in the order of ends; 0 while it has not ended.
     ended: i64,
-    /// Place in the same order of when it was wished for last, and of when it was opened last.
+    /// Place in the same order of when it was wished for last, and of when it was opened first.
     wished: i64,
     opened: i64,
 }

@@ -66,7 +66,7 @@ pub(super) async fn complete(
     Ok(status)
 }
 
-/// Ends queued runs whose work this one has done: those that were wished for before it was opened.
+/// Ends queued runs whose work this one has done: those that were wished for before it began to read, in whatever process.
 async fn serve_others(
     connection: &mut Connection,
     tables: &SystemTables,
@@ -88,7 +88,7 @@ async fn serve_others(
             .bind::<SmallInt, _>(entity.type_id())
             .text(" and kind = any(")
             .bind::<Array<Text>, _>(served)
-            .text(") and wished_at < (select opened_at from b24sync.runs where run_id = ")
+            .text(") and wished_at < (select started_at from b24sync.runs where run_id = ")
             .bind::<BigInt, _>(run.0)
             .text(") returning run_id) update ")
             .table(logs)

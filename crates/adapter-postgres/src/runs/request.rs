@@ -15,7 +15,7 @@ use crate::system_tables::SystemTables;
 /// Whether somebody holds the lease with the name that follows, and a parenthesis.
 const IS_HELD: &str = "exists (select from b24sync.leases l where l.expires_at > clock_timestamp() and l.scope = ";
 
-/// `anew`: no run that is on will do.
+/// `anew`: no run that has read anything will do.
 pub(super) async fn request(
     connection: &mut Connection,
     tables: &SystemTables,
@@ -29,10 +29,10 @@ pub(super) async fn request(
     {
         return Ok(Requested { run, coalesced: true });
     }
-    if let Some(run) = queued(connection, entity, kind).await? {
+    if let Some(run) = queued(connection, entity, kind, anew).await? {
         return Ok(Requested { run, coalesced: true });
     }
-    if let Some(run) = queue_again(connection, tables, entity, kind).await? {
+    if !anew && let Some(run) = queue_again(connection, tables, entity, kind).await? {
         return Ok(Requested { run, coalesced: false });
     }
     let run = open::begin(connection, tables, entity, kind, RunStatus::Queued).await?;
@@ -53,12 +53,23 @@ async fn running(connection: &mut Connection, entity: EntityType) -> Result<Opti
     Ok(row.map(|(run, kind)| (RunId(run), kind)))
 }
 
-async fn queued(connection: &mut Connection, entity: EntityType, kind: RunKind) -> Result<Option<RunId>, Trouble> {
-    let statement = sql("select run_id from b24sync.runs where status = 'queued' and resumable and entity = ")
+/// `anew`: it must have read nothing yet, and is wished for now.
+async fn queued(
+    connection: &mut Connection,
+    entity: EntityType,
+    kind: RunKind,
+    anew: bool,
+) -> Result<Option<RunId>, Trouble> {
+    let statement = sql("update b24sync.runs set wished_at = ")
+        .text(if anew { "clock_timestamp()" } else { "wished_at" })
+        .text(" where run_id = (select run_id from b24sync.runs where status = 'queued' and resumable and entity = ")
         .bind::<SmallInt, _>(entity.type_id())
         .text(" and kind = ")
         .bind::<Text, _>(kind.as_str())
-        .text(" and started_at > clock_timestamp() - interval '24 hours' order by run_id desc limit 1")
+        .text(if anew { " and opened = 0" } else { "" })
+        .text(
+            " and started_at > clock_timestamp() - interval '24 hours' order by run_id desc limit 1) returning run_id",
+        )
         .rows::<(BigInt,)>();
     let row: Option<(i64,)> = connection.load_row(statement).await?;
     Ok(row.map(|(run,)| RunId(run)))

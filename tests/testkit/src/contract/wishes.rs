@@ -52,6 +52,11 @@ pub(super) async fn a_full_run_does_what_smaller_wishes_wanted(stores: &Stores) 
     let status = async || stores.runs.find(wished.run).await.expect("the log").expect("the run").status;
     assert_eq!(status().await, "queued", "it is not done yet");
     stores.runs.complete(run.id, Watermark(portal_time(0).with_timezone(&Utc)), &lease).await.expect("the end");
+    assert_eq!(status().await, "queued", "what was read before the wish is not what it is for");
+    let behind = stores.runs.request(deal(), RunKind::Full).await.expect("a wish");
+    let run = stores.runs.open(deal(), RunKind::Full, &lease).await.expect("a run");
+    assert_eq!(run.id, behind.run);
+    stores.runs.complete(run.id, Watermark(portal_time(0).with_timezone(&Utc)), &lease).await.expect("the end");
     assert_eq!(status().await, "completed");
     let taken_back = stores.runs.request(deal(), RunKind::Full).await.expect("a wish");
     stores.runs.withdraw(taken_back.run).await.expect("the withdrawal");
@@ -75,6 +80,14 @@ pub(super) async fn a_wish_that_a_run_does_not_fulfil_outlives_it(stores: &Store
     let opened = stores.runs.open(deal(), RunKind::Incremental, &lease).await.expect("a run");
     assert_eq!(opened.id, wished.run);
     stores.runs.complete(opened.id, at, &lease).await.expect("the end");
+    // One that has read something is not begun anew: another one is.
+    let run = stores.runs.open(deal(), RunKind::Incremental, &lease).await.expect("a run");
+    let ending = Ending { status: RunStatus::Cancelled, error: None };
+    stores.runs.end(run.id, &ending, &lease).await.expect("the end");
+    let other = anew().await;
+    assert!(other.run != run.id && !other.coalesced);
+    assert_eq!(stores.runs.open(deal(), RunKind::Incremental, &lease).await.expect("a run").id, other.run);
+    stores.runs.complete(other.run, at, &lease).await.expect("the end");
     // One that was asked to stop, and was done before it heard of it.
     let run = stores.runs.open(deal(), RunKind::Full, &lease).await.expect("a run");
     stores.board.cancel(deal()).await.expect("an answer");

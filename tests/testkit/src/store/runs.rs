@@ -11,7 +11,7 @@ use b24sync_domain::progress::{Cursor, Watermark};
 use b24sync_domain::record::ReadToken;
 use b24sync_domain::run::{Ending, Run, RunId, RunKind, RunStatus};
 
-use super::{FakeStore, logged};
+use super::{FakeStore, RunRow, logged};
 
 #[async_trait]
 impl RunLog for FakeStore {
@@ -27,10 +27,6 @@ impl RunLog for FakeStore {
         if let Some(run) = on {
             return Ok(Requested { run, coalesced: true });
         }
-        self.request_anew(entity, kind).await
-    }
-
-    async fn request_anew(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError> {
         let mut state = self.state();
         let wished = state.draw();
         let is_held = state.is_held(Scope::Sync(entity));
@@ -43,6 +39,20 @@ impl RunLog for FakeStore {
             row.abandoned = false;
             row.cancel_requested = false;
             return Ok(Requested { run: row.run.id, coalesced });
+        }
+        Ok(Requested { run: state.begin(entity, kind, RunStatus::Queued).id, coalesced: false })
+    }
+
+    async fn request_anew(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError> {
+        let mut state = self.state();
+        let wished = state.draw();
+        let unread = |row: &&mut RunRow| {
+            let is_kind = row.run.entity == entity && row.run.kind == kind;
+            is_kind && row.status == RunStatus::Queued && !row.run.resumed
+        };
+        if let Some(row) = state.runs.iter_mut().rev().find(unread) {
+            row.wished = wished;
+            return Ok(Requested { run: row.run.id, coalesced: true });
         }
         Ok(Requested { run: state.begin(entity, kind, RunStatus::Queued).id, coalesced: false })
     }
@@ -89,8 +99,8 @@ impl RunLog for FakeStore {
             row.status = RunStatus::Running;
             row.error = None;
             row.cancel_requested = false;
-            row.opened = begun.0;
             if !row.run.resumed {
+                row.opened = begun.0;
                 // It only waited so far: what was read meanwhile was not read by it.
                 row.started = started;
                 row.run.start = begun;

@@ -62,8 +62,8 @@ pub trait RunLog: Send + Sync {
     /// that can be resumed is queued again under its number.
     async fn request(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError>;
 
-    /// The same, but for a run that begins after this call: one that is on may have read what the wish is about before it
-    /// changed.
+    /// The same, but for a run that reads nothing before this call: one that is on, or that was, may have read what the wish
+    /// is about before it changed. It coalesces with a queued one that nobody has begun.
     async fn request_anew(&self, entity: EntityType, kind: RunKind) -> Result<Requested, StoreError>;
 
     /// Takes a wish back that nobody has begun to fulfil; harmless otherwise.
@@ -89,7 +89,8 @@ pub trait RunLog: Send + Sync {
     async fn standing(&self, entity: EntityType) -> Result<Option<Standing>, StoreError>;
 
     /// Ends a run whose listings are complete: its status, `sync_state`, and the standing, in one transaction. Queued runs
-    /// that it [serves](RunKind::serves) end with it if they were wished for before it was opened. A full
+    /// that it [serves](RunKind::serves) end with it if they were wished for before it was opened
+    /// for the first time. A full
     /// run sets the watermark only where there is none; an incremental one moves it, and only forward; others leave it. A
     /// full run forgets the field changes that it [covers](super::DriftStore::cover). Returns the
     /// status: completed, with or without quarantine.
