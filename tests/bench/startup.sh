@@ -14,7 +14,7 @@ rounds=${1:-5} idle=${IDLE:-20} bin=${BIN:-target/release}
 
 source tests/bench/setting.sh
 start_postgres
-"${PORTAL:-$bin/portal-emulator}" --port 0 --deals 1000 --print-url > "$work/portal.log" 2>&1 &
+"$bin/portal-emulator" --port 0 --deals 1000 --print-url > "$work/portal.log" 2>&1 &
 pids+=($!)
 BITRIX_WEBHOOK_URL=$(await "$work/portal.log" 'http://[^ ]*/rest/[^ ]*')
 export BITRIX_WEBHOOK_URL BITRIX_ALLOW_LOOPBACK=true BITRIX_RATE_PER_SECOND=10000 BITRIX_RATE_BURST=100000
